@@ -1,0 +1,1 @@
+"""ei serving: a trained model behind the SageMaker container contract."""
