@@ -1,0 +1,1 @@
+"""Framework adapters, one module each, imported only when selected."""
