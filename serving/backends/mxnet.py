@@ -1,0 +1,268 @@
+"""MXNet behind the backend protocol: symbols and parameters, and what user scripts return from `model_fn`.
+
+One thread of a process touches MXNet: an executor used by two threads gives wrong answers. Executors are bound per batch
+size (powers of two) over shared parameter arrays; inputs are written into their bound memory, and outputs are read out of it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import json
+import sys
+from collections import OrderedDict
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from serving import settings
+from serving.errors import ModelError
+from serving.invocation import Array, Inputs, Outputs
+from serving.models import shapes
+from serving.models.layout import Layout
+from serving.models.signature import Signature, Tensor
+
+VERSION = "1.9.1"
+MAX_EXECUTORS = 24
+MAX_BATCH_BYTES = 4 << 20
+"""Input bytes of the largest batch that one pass takes: beyond it a batch gains nothing and costs memory."""
+
+_REMOVED_ALIASES = {"bool": bool, "int": int, "float": float, "complex": complex, "object": object, "str": str}
+
+
+class _Lazy:
+    """Stands for a module that was kept out of the import; loads it on first use."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(importlib.import_module(self._name), attribute)
+
+
+def import_mxnet() -> ModuleType:
+    """MXNet, imported with one OpenMP runtime and without the packages that it would pull in for nothing.
+
+    numpy 1.24 removed the aliases that MXNet 1.9.1 still names. scipy and scikit-learn, where installed, would double the
+    time and bring a second libgomp into the process: sparse arrays get scipy back on first use.
+    """
+    if "mxnet" in sys.modules:
+        return sys.modules["mxnet"]
+    global _SYNCHRONOUS
+    _SYNCHRONOUS = True
+    settings.put("OMP_NUM_THREADS", "1", keep=True)
+    settings.put("MXNET_ENGINE_TYPE", "NaiveEngine")  # every call runs in its caller's thread: 1.8-2.2x on tiny models
+    settings.put("MXNET_SUBGRAPH_VERBOSE", "0", keep=True)
+    settings.put("MXNET_STORAGE_FALLBACK_LOG_VERBOSE", "0", keep=True)
+    for name, builtin in _REMOVED_ALIASES.items():
+        if name not in np.__dict__:
+            setattr(np, name, builtin)
+    blocked = [name for name in ("scipy", "sklearn") if name not in sys.modules]
+    for name in blocked:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        import mxnet
+    finally:
+        for name in blocked:
+            sys.modules.pop(name, None)
+    if "scipy" in blocked and importlib.util.find_spec("scipy"):
+        mxnet.ndarray.sparse.spsp = _Lazy("scipy.sparse")
+    return mxnet  # type: ignore[no-any-return]
+
+
+def load(layout: Layout, signature: Signature | None = None) -> SymbolModel:
+    """The model of a layout's symbol and parameters; ModelError where MXNet cannot make one of them."""
+    mx = import_mxnet()
+    assert layout.symbol is not None and layout.params is not None
+    try:
+        symbol = mx.sym.load(str(layout.symbol))
+        arrays = mx.nd.load(str(layout.params))
+    except mx.MXNetError as error:
+        raise ModelError(f"MXNet cannot read {layout.symbol.name} and {layout.params.name}: {first_line(error)}") from None
+    args, aux = split_params(arrays)
+    if signature is None:
+        known = {name: tuple(array.shape) for name, array in {**args, **aux}.items()}
+        graph = json.loads(layout.symbol.read_text())
+        signature = shapes.read(layout.shapes) if layout.shapes else shapes.infer(graph, known)
+    return SymbolModel(symbol, args, aux, signature)
+
+
+def split_params(arrays: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Argument and auxiliary arrays by name, from a params file's `arg:NAME` and `aux:NAME` entries (or bare names)."""
+    if not isinstance(arrays, dict):
+        raise ModelError("the params file holds arrays without names; expected arg:NAME and aux:NAME entries")
+    args = {k.removeprefix("arg:"): v for k, v in arrays.items() if not k.startswith("aux:")}
+    aux = {k.removeprefix("aux:"): v for k, v in arrays.items() if k.startswith("aux:")}
+    return args, aux
+
+
+def first_line(error: BaseException) -> str:
+    """The first telling line of an MXNet error, without its C++ stack trace."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "Error" in line or "Check failed" in line or "shape" in line]
+    return (telling or lines or [type(error).__name__])[0][:300]
+
+
+class Executor:
+    """A symbol bound for one batch size: views of its input memory, and of its outputs' after a pass."""
+
+    def __init__(self, symbol: Any, arrays: dict[str, Any], aux: dict[str, Any], inputs: dict[str, Any]) -> None:
+        mx = import_mxnet()
+        self._inputs = inputs  # the views below are into these arrays' memory
+        self._bound = symbol.bind(mx.cpu(), {**arrays, **inputs}, aux_states=aux, grad_req="null")
+        self.views = {name: _view(array) for name, array in inputs.items()}
+        self._handle = self._bound.handle
+        self._forward = _library().MXExecutorForward
+        self._outputs: list[Any] = []
+        self._pointers: list[int] = []
+        self._results: list[Array] = []
+
+    def run(self) -> list[Array]:
+        """One pass over what the views hold. The arrays are the executor's own memory: the next pass overwrites them."""
+        if self._forward(self._handle, 0) != 0:
+            raise RuntimeError(first_line(import_mxnet().base.MXNetError(_library_error())))
+        if not _SYNCHRONOUS:
+            import_mxnet().nd.waitall()
+        if not self._outputs:
+            self._outputs = list(self._bound._get_outputs())
+        # A oneDNN layout is turned back to the plain one by the call that asks for the pointer.
+        pointers = [_pointer(array.handle) for array in self._outputs]
+        if pointers != self._pointers:
+            self._pointers, self._results = pointers, [_view(array) for array in self._outputs]
+        return self._results
+
+
+class SymbolModel:
+    """A symbol, its parameters and its signature as a loaded model."""
+
+    def __init__(self, symbol: Any, args: dict[str, Any], aux: dict[str, Any], signature: Signature) -> None:
+        self._symbol, self._aux = symbol, aux
+        names = set(symbol.list_arguments())
+        self._args = {name: array for name, array in args.items() if name in names}
+        feeds = [tensor for tensor in signature.inputs if tensor.name in names]
+        absent = [tensor.name for tensor in signature.inputs if tensor.name not in names]
+        if absent:
+            raise ModelError(f"the signature names inputs that the symbol does not have: {absent}; it has {sorted(names - set(args))}")
+        self._others = sorted(names - set(self._args) - {tensor.name for tensor in feeds})
+        outputs = tuple(Tensor(name, None, np.dtype("float32")) for name in symbol.list_outputs())
+        self.signature = Signature(tuple(feeds), outputs)
+        self._executors: OrderedDict[tuple[Any, ...], Executor] = OrderedDict()
+        self.stackable = self._is_stackable()
+        self.max_batch = self._max_batch()
+
+    def forward(self, inputs: Inputs) -> Outputs:
+        """One pass over stacked rows, in as many batches as memory asks for."""
+        rows = len(next(iter(inputs.values())))
+        if rows <= self.max_batch:
+            return self._pass(inputs, rows)
+        parts = [
+            self._pass({k: v[at : at + self.max_batch] for k, v in inputs.items()}, min(self.max_batch, rows - at))
+            for at in range(0, rows, self.max_batch)
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def close(self) -> None:
+        """Drop the executors and the parameters."""
+        self._executors.clear()
+        self._args = {}
+
+    def _pass(self, inputs: Inputs, rows: int) -> Outputs:
+        size = 1 << (rows - 1).bit_length() if self.stackable else rows
+        key = (size, *[array.shape[1:] for array in inputs.values()])
+        executor = self._executors.get(key)
+        if executor is None:
+            executor = self._bind(key, {name: (size, *array.shape[1:]) for name, array in inputs.items()})
+        for name, view in executor.views.items():
+            view[:rows] = inputs[name]
+        results = executor.run()
+        tensors = self.signature.outputs
+        if not self.stackable:
+            return {tensor.name: result.copy() for tensor, result in zip(tensors, results, strict=True)}
+        return {tensor.name: result[:rows].copy() for tensor, result in zip(tensors, results, strict=True)}
+
+    def _bind(self, key: tuple[Any, ...], wanted: dict[str, tuple[int, ...]]) -> Executor:
+        mx = import_mxnet()
+        dtypes = {tensor.name: tensor.dtype for tensor in self.signature.inputs}
+        inputs = {name: mx.nd.zeros(shape, dtype=dtypes[name]) for name, shape in wanted.items()}
+        others = {}
+        if self._others:  # labels of a loss layer: read by no forward pass, but bound all the same
+            known, _, _ = self._symbol.infer_shape_partial(**wanted)
+            by_name = dict(zip(self._symbol.list_arguments(), known, strict=True))
+            others = {name: mx.nd.zeros(by_name[name] or (1,)) for name in self._others}
+        try:
+            executor = Executor(self._symbol, {**self._args, **others}, self._aux, inputs)
+        except mx.MXNetError as error:
+            raise ModelError(f"the model does not take inputs of shape {wanted}: {first_line(error)}") from None
+        self._executors[key] = executor
+        if len(self._executors) > MAX_EXECUTORS:
+            self._executors.popitem(last=False)
+        return executor
+
+    def _is_stackable(self) -> bool:
+        """Whether rows of two requests may share a pass: every output's first axis counts the inputs' rows."""
+        for rows in (2, 3):
+            known = {t.name: (rows, *t.shape[1:]) for t in self.signature.inputs if t.shape and None not in t.shape[1:]}
+            if len(known) < len(self.signature.inputs):
+                return True  # sizes are not known before a request: checked by the count of rows that come out
+            try:
+                _, shapes_out, _ = self._symbol.infer_shape_partial(**known)
+            except import_mxnet().MXNetError:
+                return False
+            if any(not shape or shape[0] != rows for shape in shapes_out):
+                return False
+        return True
+
+    def _max_batch(self) -> int:
+        if not self.stackable:
+            return sys.maxsize
+        sizes = [np.prod(t.shape[1:], dtype=np.int64) * t.dtype.itemsize for t in self.signature.inputs if t.shape and None not in t.shape[1:]]
+        fitting = MAX_BATCH_BYTES // max(1, int(sum(sizes))) if sizes else 8
+        return 1 << (max(1, min(64, fitting)).bit_length() - 1)
+
+
+def parameter_bytes(model: object) -> int:
+    """Bytes of a symbol model's parameters; 0 for any other model."""
+    arrays = model._args if isinstance(model, SymbolModel) else {}
+    return sum(int(np.prod(a.shape, dtype=np.int64)) * np.dtype(a.dtype).itemsize for a in arrays.values())
+
+
+def set_threads(count: int) -> None:
+    """OpenMP threads of the calling thread's passes: right after a fork, before its first pass, or it has no effect."""
+    ctypes.CDLL("libgomp.so.1").omp_set_num_threads(ctypes.c_int(count))
+
+
+def _library() -> Any:
+    """A handle of MXNet's library of our own, with the prototypes of the calls that every pass makes."""
+    global _LIBRARY
+    if _LIBRARY is None:
+        _LIBRARY = ctypes.CDLL(import_mxnet().base._LIB._name)
+        _LIBRARY.MXExecutorForward.argtypes = [ctypes.c_void_p, ctypes.c_int]
+        _LIBRARY.MXNDArrayGetData.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p)]
+        _LIBRARY.MXGetLastError.restype = ctypes.c_char_p
+    return _LIBRARY
+
+
+_LIBRARY: Any = None
+_SYNCHRONOUS = False
+"""Whether the engine is ours; a process that imported MXNet before us has its default, asynchronous one."""
+_POINTER = ctypes.c_void_p()
+
+
+def _library_error() -> str:
+    return bytes(_library().MXGetLastError() or b"").decode(errors="replace")
+
+
+def _pointer(handle: Any) -> int:
+    """The address of an NDArray's memory, in the plain layout."""
+    if _library().MXNDArrayGetData(handle, ctypes.byref(_POINTER)) != 0:
+        raise RuntimeError(first_line(RuntimeError(_library_error())))
+    return _POINTER.value or 0
+
+
+def _view(array: Any) -> Array:
+    """A numpy array over an NDArray's own memory; the NDArray must outlive it."""
+    dtype, shape = np.dtype(array.dtype), tuple(array.shape)
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    memory = (ctypes.c_char * size).from_address(_pointer(array.handle))
+    return np.frombuffer(memory, dtype).reshape(shape)

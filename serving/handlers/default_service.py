@@ -1,0 +1,90 @@
+"""The default handlers around a loaded model: decode, stack, forward, split, encode. The hot path of every request.
+
+    decode: bytes -> Inputs        (codecs, then the signature)
+    predict: [Inputs] -> [Outputs] (rows of like shape share one pass)
+    encode: Outputs -> Reply       (codecs, by Accept)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from serving import codecs
+from serving.backends.base import LoadedModel
+from serving.errors import BadRequest, ModelError, UserCodeError
+from serving.invocation import Inputs, Outputs, Reply, Request
+
+
+class DefaultService:
+    """A loaded model that no user function stands in front of."""
+
+    def __init__(self, model: LoadedModel, default_accept: str = "application/json", limit: int = 1 << 32) -> None:
+        self.model = model
+        self.signature = model.signature
+        self._accept, self._limit = default_accept, limit
+
+    def decode(self, request: Request) -> Inputs:
+        """The body as the signature's named arrays, rows first; BadRequest or UnsupportedMediaType otherwise."""
+        return self.signature.validate(codecs.decode(request.body, request.content_type, self.signature, self._limit))
+
+    def predict(self, inputs: list[Inputs], requests: list[Request]) -> list[Any]:
+        """Outputs, or the exception, for each of the inputs. A pass that fails for many is run again for each alone."""
+        if len(inputs) == 1:
+            return [self._forward(inputs[0])]
+        answers: list[Any] = [None] * len(inputs)
+        for group in _alike(inputs):
+            stacked = [inputs[at] for at in group]
+            for at, answer in zip(group, self._stacked(stacked), strict=True):
+                answers[at] = answer
+        return answers
+
+    def encode(self, output: Outputs, request: Request) -> Reply:
+        """The outputs in the content type that the request accepts; NotAcceptable otherwise."""
+        body, content_type = codecs.encode(output, request.accept, self._accept)
+        return Reply(body, content_type)
+
+    def _stacked(self, inputs: list[Inputs]) -> list[Any]:
+        if len(inputs) == 1 or not getattr(self.model, "stackable", True):
+            return [self._forward_or_error(one) for one in inputs]
+        try:
+            outputs = self._forward({name: np.concatenate([one[name] for one in inputs]) for name in inputs[0]})
+        except Exception:
+            return [self._forward_or_error(one) for one in inputs]
+        rows = [len(next(iter(one.values()))) for one in inputs]
+        if any(len(array) != sum(rows) for array in outputs.values()):
+            return [self._forward_or_error(one) for one in inputs]
+        return _split(outputs, rows)
+
+    def _forward_or_error(self, inputs: Inputs) -> Any:
+        try:
+            return self._forward(inputs)
+        except Exception as error:
+            return error
+
+    def _forward(self, inputs: Inputs) -> Outputs:
+        """One pass; what the model's own shapes refuse is the request's fault where the signature left them open."""
+        try:
+            return self.model.forward(inputs)
+        except ModelError as error:
+            raise BadRequest(str(error)) from error
+        except Exception as error:
+            raise UserCodeError(f"the forward pass failed: {error}") from error
+
+
+def _alike(inputs: list[Inputs]) -> list[list[int]]:
+    """Indices of the inputs that can be stacked with each other, by the shapes of their rows."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for at, one in enumerate(inputs):
+        groups.setdefault(tuple([array.shape[1:] for array in one.values()]), []).append(at)
+    return list(groups.values())
+
+
+def _split(outputs: Outputs, rows: list[int]) -> list[Outputs]:
+    ends = np.cumsum(rows).tolist()
+    starts = [0, *ends[:-1]]
+    if len(outputs) == 1:
+        ((name, array),) = outputs.items()
+        return [{name: array[a:b]} for a, b in zip(starts, ends, strict=True)]
+    return [{name: array[a:b] for name, array in outputs.items()} for a, b in zip(starts, ends, strict=True)]
