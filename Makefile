@@ -1,0 +1,106 @@
+# Every target is a line or two, so that people and CI run the same thing. `make help` lists them.
+
+.DEFAULT_GOAL := check
+.PHONY: help env demo test check lint types unit contract integration conformance docs-test docker-test fuzz bench \
+        fmt lock build run size docs clean dev
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+PY      := $(BIN)/python
+INSTALL := $(PY) -m pip install -qq --disable-pip-version-check --no-input --no-warn-script-location
+PYTEST  := $(PY) -m pytest -q
+CODE    := serving container examples tests benchmarks
+LOCK    := $(BIN)/uv pip compile -q --no-config --upgrade --system-certs --python-version 3.11 --python-platform linux \
+           --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+MODEL   ?=
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+# --- the environment: a stamp for each lock, newer than the lock it was installed from
+
+env: $(VENV)/.demo ## create .venv with what serving and the demo need
+dev: $(VENV)/.dev ## add what the tests need
+
+$(VENV)/.demo: requirements/demo.txt pyproject.toml requirements/system.sh
+	@set -e; python=$$(PYTHON="$(PYTHON)" sh requirements/system.sh); test -x $(PY) || "$$python" -m venv $(VENV)
+	@echo "installing what serving needs into $(VENV) (about a minute)"
+	@$(INSTALL) --require-hashes -r requirements/demo.txt
+	@$(INSTALL) --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo requirements/dev.txt requirements/oracle.txt
+	@echo "installing what the tests need into $(VENV) (about a minute)"
+	@$(INSTALL) --require-hashes -r requirements/dev.txt
+	@rm -rf $(VENV)/oracle
+	@$(INSTALL) --require-hashes --no-build-isolation --no-deps --target $(VENV)/oracle -r requirements/oracle.txt
+	@touch $@
+
+lock: dev ## resolve the requirements anew, pinned and hashed
+	$(LOCK) requirements/dev.in -o requirements/dev.txt
+	$(LOCK) -c requirements/dev.txt requirements/demo.in -o requirements/demo.txt
+	$(LOCK) -c requirements/dev.txt requirements/mxnet.in -o requirements/mxnet.txt
+	$(LOCK) -c requirements/dev.txt --no-deps requirements/oracle.in -o requirements/oracle.txt
+
+# --- what a newcomer runs
+
+demo: env ## train on handwritten digits, serve the model, send it the held-out ones
+	@$(PY) examples/digits/demo.py
+
+test: dev ## check and every suite, Docker's beside the others; fails on any failure
+	@$(PY) tests/lanes.py
+
+# --- what a change runs
+
+check: lint types unit ## lint, types and unit tests: two minutes
+
+lint: dev
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/codespell serving container examples tests benchmarks docs requirements/*.in *.md Makefile
+
+types: dev
+	@$(BIN)/mypy
+
+unit: dev ## fast tests of one module each, and the docs' tests
+	@$(PYTEST) tests/unit tests/docs
+
+contract: dev ## promises to the platform, through a socket
+	@$(PYTEST) tests/contract
+
+integration: dev ## real processes, user scripts, faults
+	@$(PYTEST) tests/integration
+
+conformance: dev ## the same request to AWS's own toolkit and to us
+	@$(PYTEST) tests/conformance
+
+fuzz: dev ## mutated bytes against codecs and the parser
+	@$(PYTEST) tests/fuzz
+
+docker-test: dev ## the image, under a real Docker engine
+	@$(PYTEST) tests/docker
+
+bench: dev ## throughput and latency beside other servers; BENCH="--json FILE" for a program
+	@$(PY) benchmarks/serving.py $(BENCH)
+
+fmt: dev ## format and fix what can be fixed
+	@$(BIN)/ruff check --fix $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+docs: dev ## write the generated pages anew
+	@$(PY) docs/generate.py
+
+# --- the image
+
+build: env ## build the image ei-mxnet:latest
+	@$(PY) -m container.images build
+
+run: env ## serve a model directory in the image: make run MODEL=dir
+	@test -n "$(MODEL)" || { echo "which model? make run MODEL=directory" >&2; exit 2; }
+	@$(PY) -m container.images run MODEL="$(MODEL)"
+
+size: env ## megabytes of the image, package by package
+	@$(PY) -m container.images size
+
+clean: ## remove the environment and everything built
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
