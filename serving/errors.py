@@ -108,6 +108,13 @@ class DeadlineExceeded(ServingError):
     status = 504
 
 
+class DeadlinePassed(BaseException):
+    """Raised inside user code that runs on the event loop when its invocation has run out of time: a 504.
+
+    It derives from BaseException so that `except Exception` in a script does not swallow it.
+    """
+
+
 def from_status(status: int, message: str) -> ServingError:
     """A `ServingError` of any status, for scripts that choose their own (`BaseInferenceToolkitError`)."""
     error = ServingError(message)

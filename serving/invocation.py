@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import orjson
 
-from serving.errors import Overloaded, ServingError, UserCodeError
+from serving.errors import DeadlineExceeded, DeadlinePassed, Overloaded, ServingError, UserCodeError
 
 log = logging.getLogger("ei.invocation")
 
@@ -105,7 +105,7 @@ def invoke(service: Service, requests: list[Request]) -> list[Reply]:
         try:
             inputs.append(service.decode(request))
             live.append(at)
-        except Exception as error:
+        except (Exception, DeadlinePassed) as error:
             replies[at] = failure(error, request)
     decoded = perf_counter()
     outputs = _predict(service, inputs, [requests[at] for at in live]) if live else []
@@ -115,7 +115,7 @@ def invoke(service: Service, requests: list[Request]) -> list[Reply]:
             if isinstance(output, BaseException):
                 raise output
             replies[at] = service.encode(output, requests[at])
-        except Exception as error:
+        except (Exception, DeadlinePassed) as error:
             replies[at] = failure(error, requests[at])
     stages = (decoded - begin, predicted - decoded, perf_counter() - predicted)
     answers = []
@@ -130,7 +130,7 @@ def _predict(service: Service, inputs: list[Any], requests: list[Request]) -> li
     """`service.predict`, held to its promise: as many outputs as inputs. A failed stack fails all that were in it."""
     try:
         outputs = service.predict(inputs, requests)
-    except Exception as error:
+    except (Exception, DeadlinePassed) as error:
         return [error] * len(inputs)
     if len(outputs) != len(inputs):
         return [UserCodeError(f"the model answered {len(outputs)} outputs for {len(inputs)} inputs")] * len(inputs)
@@ -139,6 +139,8 @@ def _predict(service: Service, inputs: list[Any], requests: list[Request]) -> li
 
 def failure(error: BaseException, request: Request) -> Reply:
     """The reply for an exception: its own status and message where it is known, a 500 with the message alone where not."""
+    if isinstance(error, DeadlinePassed):
+        error = DeadlineExceeded("the invocation was not answered by its deadline")
     if not isinstance(error, ServingError):
         log.error("request %s failed", request.id, exc_info=error)
         error = UserCodeError(f"{type(error).__name__}: {error}")

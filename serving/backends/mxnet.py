@@ -162,6 +162,11 @@ class SymbolModel:
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
+    @property
+    def parameter_bytes(self) -> int:
+        """Bytes of all parameters."""
+        return sum(int(np.prod(a.shape, dtype=np.int64)) * np.dtype(a.dtype).itemsize for a in self._args.values())
+
     def close(self) -> None:
         """Drop the executors and the parameters."""
         self._executors.clear()
@@ -219,12 +224,6 @@ class SymbolModel:
         sizes = [np.prod(t.shape[1:], dtype=np.int64) * t.dtype.itemsize for t in self.signature.inputs if t.shape and None not in t.shape[1:]]
         fitting = MAX_BATCH_BYTES // max(1, int(sum(sizes))) if sizes else 8
         return 1 << (max(1, min(64, fitting)).bit_length() - 1)
-
-
-def parameter_bytes(model: object) -> int:
-    """Bytes of a symbol model's parameters; 0 for any other model."""
-    arrays = model._args if isinstance(model, SymbolModel) else {}
-    return sum(int(np.prod(a.shape, dtype=np.int64)) * np.dtype(a.dtype).itemsize for a in arrays.values())
 
 
 def set_threads(count: int) -> None:

@@ -62,6 +62,11 @@ class Connection(asyncio.BufferedProtocol):
         self._checked = 0
         self._body: memoryview | None = None
 
+    @property
+    def in_flight(self) -> bool:
+        """Whether a request of this connection is being received, answered or sent."""
+        return self.state in (BODY, CHUNKED, WAIT) or bool(self._rest) or self.transport.get_write_buffer_size() > 0
+
     # ---- what asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

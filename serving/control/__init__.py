@@ -1,0 +1,1 @@
+"""The control plane: a Flask app for what is asked seldom."""

@@ -1,0 +1,36 @@
+"""The Flask app: `/metrics` and `/execution-parameters`, and a JSON 404 for every other path."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from serving import cores
+from serving.settings import Settings
+from serving.telemetry.metrics import Metrics, exposition
+
+
+def create_app(settings: Settings, metrics: Metrics) -> Flask:
+    """The app of one process; it answers for all of them, since the metrics are shared."""
+    app = Flask("ei", static_folder=None)
+
+    @app.get("/metrics")
+    def _metrics() -> Response:
+        body, content_type = exposition(metrics)
+        return Response(body, content_type=content_type)
+
+    @app.get("/execution-parameters")
+    def _execution_parameters() -> Response:
+        """What a batch transform job should use (Developer Guide, "Use your own inference code with batch transform")."""
+        return jsonify(
+            MaxConcurrentTransforms=settings.max_concurrent_transforms or settings.workers or cores.count(),
+            BatchStrategy=settings.batch_strategy or "MULTI_RECORD",
+            MaxPayloadInMB=min(settings.max_payload_mb or 100, 100),
+        )
+
+    @app.errorhandler(HTTPException)
+    def _error(error: HTTPException) -> tuple[Response, int]:
+        code = error.code or 500
+        return jsonify(code=code, type=type(error).__name__, message=error.description), code
+
+    return app

@@ -1,0 +1,262 @@
+"""The pool placement: one front that never computes, and model processes that each take one request at a time.
+
+    connection -> queue -> narrow model process (one thread each), as they fall free
+                       -> wide model process (all cores' threads), for a request that is alone
+
+The front's loop only moves bytes, so `/ping` answers in milliseconds under any load. A model process that dies or overruns
+a deadline takes down what is inside it and nothing else; the arbiter forks the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import struct
+from collections import deque
+from time import perf_counter
+from typing import Any
+
+from serving.errors import DeadlineExceeded, ModelProcessDied, Overloaded, ServingError
+from serving.execution import channel
+from serving.execution.arena import Arena
+from serving.execution.base import RETRY_HINT, Sink
+from serving.invocation import Request, failure
+from serving.telemetry.record import Recorder
+
+log = logging.getLogger("ei.execution")
+QUEUE_SIZE = 100
+"""Invocations that may wait for a model process, unless set (as the MXNet container's job queue)."""
+INLINE_BODY_BYTES = 1 << 15
+"""Bodies up to this size travel in the message; larger ones are received into the arena."""
+
+Job = tuple[Sink, Request]
+
+
+class Link(asyncio.Protocol):
+    """The front's end of one model process."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.pid, self.slot, self.batch = 0, -1, 1
+        self.jobs: list[Job] = []
+        self.began = 0.0
+        self.overran = False
+        self.streaming = False
+        self._inbox = channel.Inbox()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A process has connected; it says who it is in its first message."""
+        self.transport: asyncio.Transport = transport  # type: ignore[assignment]
+        peer: socket.socket = transport.get_extra_info("socket")
+        _, uid, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        if uid != os.geteuid():
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The process has ended."""
+        self.pool.ended(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Messages, or parts of them."""
+        for message in self._inbox.feed(data):
+            self.pool.heard(self, message)
+
+    def send(self, jobs: list[Job], arena: Arena) -> None:
+        """Hand requests over."""
+        self.jobs, self.began = jobs, perf_counter()
+        self.transport.write(channel.frame([channel.pack_request(request, arena) for _, request in jobs]))
+
+
+class Pool:
+    """The front's view of the queue and of the model processes."""
+
+    def __init__(self, arena: Arena, recorder: Recorder, narrow: int, deadline: float, queue_size: int) -> None:
+        self._arena, self._recorder, self._narrow = arena, recorder, narrow
+        self._deadline, self._queue_size = deadline, queue_size or QUEUE_SIZE
+        self._queue: deque[Job] = deque()
+        self._idle: list[Link] = []
+        self._wide: Link | None = None
+        self._running: set[Link] = set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a model process is there to answer."""
+        return any(link.slot <= self._narrow for link in (*self._idle, *self._running))
+
+    @property
+    def busy(self) -> bool:
+        """Whether an accepted invocation is still to be answered."""
+        return bool(self._queue or self._running)
+
+    def allocate(self, length: int) -> memoryview:
+        """Memory for a body: in the arena where it is worth it."""
+        return memoryview(bytearray(length)) if length <= INLINE_BODY_BYTES else self._arena.allocate(length)
+
+    def release(self, body: memoryview) -> None:
+        """Give back a body that no request was made of."""
+        self._arena.free(body)
+
+    def submit(self, sink: Sink, request: Request) -> None:
+        """Queue the request; Overloaded where the queue is full."""
+        if len(self._queue) >= self._queue_size:
+            self._drop(request)
+            raise Overloaded(RETRY_HINT)
+        self._queue.append((sink, request))
+        self._hand_out()
+
+    def sweep(self, now: float) -> None:
+        """Answer what has waited or run too long; a process that overran is ended, and the arbiter starts the next."""
+        while self._queue and now - self._queue[0][1].arrived > self._deadline:
+            self._refuse([self._queue.popleft()], DeadlineExceeded(f"no model process was free within {self._deadline:g} s"))
+        for link in list(self._running):
+            if now - link.began > self._deadline and not link.overran:
+                link.overran = True
+                log.error("model process %d overran the deadline of %g s and is ended", link.pid, self._deadline)
+                self._fail(link, DeadlineExceeded(f"the model did not answer within {self._deadline:g} s"))
+                os.kill(link.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Let the model processes go."""
+        for link in (*self._idle, *self._running, *([self._wide] if self._wide else [])):
+            link.transport.close()
+
+    # ---- what links report
+
+    def heard(self, link: Link, message: tuple[Any, ...]) -> None:
+        """A message of a model process."""
+        kind = message[0]
+        if kind == "replies":
+            self._answer(link, message[1])
+        elif kind == "ready":
+            _, link.pid, link.slot, link.batch = message
+            self._free(link)
+        elif kind == "begin":
+            self._begin_stream(link, message[1])
+        elif kind == "piece":
+            self._piece(link, message[1])
+        elif kind == "end":
+            self._end_stream(link, message[1])
+
+    def ended(self, link: Link) -> None:
+        """A model process has gone: what was inside it fails, nothing else does."""
+        if link in self._idle:
+            self._idle.remove(link)
+        if link is self._wide:
+            self._wide = None
+        if link in self._running:
+            self._recorder.metrics.model_process_ended()
+            cause = "was killed, crashed or ran out of memory"
+            self._fail(link, ModelProcessDied(f"the model process {cause} while it answered; it is being restarted"))
+            self._running.discard(link)
+
+    # ---- the queue
+
+    def _hand_out(self) -> None:
+        """Give waiting requests to free processes: the wide one where a request is alone."""
+        while self._queue:
+            if self._wide is not None and not self._running and len(self._queue) == 1:
+                link, self._wide = self._wide, None
+            elif self._idle and self._narrow_running() < self._narrow:
+                link = self._idle.pop()
+            else:
+                return
+            jobs = self._next_jobs(link.batch)
+            if not jobs:
+                self._free_only(link)
+                return
+            self._running.add(link)
+            link.send(jobs, self._arena)
+
+    def _narrow_running(self) -> int:
+        return sum(1 for link in self._running if link.slot <= self._narrow)
+
+    def _next_jobs(self, most: int) -> list[Job]:
+        jobs: list[Job] = []
+        while self._queue and len(jobs) < most:
+            sink, request = self._queue.popleft()
+            if sink.closed:  # the client has gone: nobody would read the answer
+                self._drop(request)
+            else:
+                jobs.append((sink, request))
+        return jobs
+
+    def _free(self, link: Link) -> None:
+        self._free_only(link)
+        self._hand_out()
+
+    def _free_only(self, link: Link) -> None:
+        self._running.discard(link)
+        if link.slot > self._narrow:
+            self._wide = link
+        else:
+            self._idle.append(link)
+
+    def _answer(self, link: Link, packed: list[tuple[Any, ...]]) -> None:
+        jobs, link.jobs = link.jobs, []
+        began = link.began
+        self._free(link)  # first: the process need not wait for the client's write
+        replies = [channel.unpack_reply(one) for one in packed]
+        for (sink, request), reply in zip(jobs, replies, strict=True):
+            self._drop(request)
+            sink.answer(reply)
+        self._recorder.batch([request for _, request in jobs], replies, began)
+
+    def _begin_stream(self, link: Link, packed: tuple[Any, ...]) -> None:
+        link.streaming = True
+        reply = channel.unpack_reply(packed)
+        sink, request = link.jobs[0]
+        sink.begin_stream(reply)
+        self._recorder.batch([request], [reply], link.began)
+
+    def _piece(self, link: Link, data: bytes) -> None:
+        link.began = perf_counter()  # a stream's deadline is from piece to piece
+        sink = link.jobs[0][0]
+        sink.send_piece(data)
+        if not sink.writable:  # the process waits in its send while nobody reads here
+            link.transport.pause_reading()
+            asyncio.get_running_loop().call_later(0.01, self._resume, link, sink)
+
+    def _resume(self, link: Link, sink: Sink) -> None:
+        if sink.writable or sink.closed:
+            link.transport.resume_reading()
+        else:
+            asyncio.get_running_loop().call_later(0.01, self._resume, link, sink)
+
+    def _end_stream(self, link: Link, whole: bool) -> None:
+        sink, request = link.jobs[0]
+        link.jobs, link.streaming = [], False
+        self._drop(request)
+        sink.end_stream(whole)
+        self._free(link)
+
+    def _fail(self, link: Link, error: ServingError) -> None:
+        jobs, link.jobs = link.jobs, []
+        if link.streaming:
+            link.streaming = False
+            for sink, request in jobs:
+                self._drop(request)
+                sink.end_stream(whole=False)
+            return
+        self._refuse(jobs, error)
+
+    def _refuse(self, jobs: list[Job], error: ServingError) -> None:
+        for sink, request in jobs:
+            self._drop(request)
+            reply = failure(error, request)
+            sink.answer(reply)
+            self._recorder.refusal(request, reply)
+
+    def _drop(self, request: Request) -> None:
+        """Give the body's memory back; the log still asks for its length."""
+        body = request.body
+        if isinstance(body, memoryview):
+            self._arena.free(body)
+
+
+async def listen(pool: Pool, sock: socket.socket) -> asyncio.AbstractServer:
+    """Let model processes connect to the pool on this listening Unix socket."""
+    loop = asyncio.get_running_loop()
+    return await loop.create_unix_server(lambda: Link(pool), sock=sock)

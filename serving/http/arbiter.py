@@ -1,0 +1,112 @@
+"""gunicorn's arbiter around a plan: it forks the slots' processes, replaces those that end, and passes signals on.
+
+As PID 1 of a container it also reaps what user code leaves behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter as GunicornArbiter
+from gunicorn.errors import HaltServer
+from gunicorn.glogging import Logger as GunicornLogger
+
+from serving.http.worker import Worker
+from serving.plan import Plan
+
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - heartbeat files must not lie on a disk that may stall, or be read-only
+HANG_SECONDS = 15
+"""Beyond the deadline: what a process may be silent for before it counts as hung in native code."""
+MAX_FAILED_STARTS = 5
+
+
+class Logger(GunicornLogger):  # type: ignore[misc]
+    """gunicorn's words among ours."""
+
+    def setup(self, cfg: Any) -> None:
+        """Use the handlers that the server has configured."""
+        self.error_log = logging.getLogger("ei.processes")
+        self.error_log.setLevel(logging.WARNING)
+        self.access_log = logging.getLogger("ei.processes.access")
+
+
+class Application(BaseApplication):  # type: ignore[misc]
+    """gunicorn's settings, all of them from the plan: it reads no file and no environment of its own."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set what differs from gunicorn's defaults."""
+        settings = self.plan.settings
+        values = {
+            "workers": self.plan.processes,
+            "worker_class": Worker,
+            "timeout": int(settings.deadline) + HANG_SECONDS,
+            "graceful_timeout": int(settings.grace) + 1,
+            "control_socket_disable": True,
+            "logger_class": Logger,
+            "proc_name": "ei",
+        }
+        for name, value in values.items():
+            self.cfg.set(name, value)
+        if os.access(SHARED_MEMORY, os.W_OK):
+            self.cfg.set("worker_tmp_dir", SHARED_MEMORY)
+
+    def load(self) -> None:
+        """Nothing: the workers serve the plan."""
+
+    def run(self) -> None:
+        """Keep the plan's processes until told to stop; exits with 0 then."""
+        Arbiter(self).run()
+
+
+class Arbiter(GunicornArbiter):  # type: ignore[misc]
+    """Knows which slot each process fills."""
+
+    def __init__(self, app: Application) -> None:
+        self.plan = app.plan
+        self._failed_starts = 0
+        super().__init__(app)
+        self.LISTENERS = list(app.plan.listeners)
+        self.cfg.set("pre_fork", _take_slot)
+        self.cfg.set("child_exit", _note_end)
+
+    def handle_int(self) -> None:
+        """Ctrl-C drains, as SIGTERM does."""
+        raise StopIteration
+
+    handle_quit = handle_int
+
+    def spawn_workers(self) -> None:
+        """Fork what is missing, at once: nothing here can stampede."""
+        for _ in range(self.num_workers - len(self.WORKERS)):
+            self.spawn_worker()
+
+    def start_failed(self) -> None:
+        """A process ended before it served; too many in a row end the server instead of looping."""
+        self._failed_starts += 1
+        if self._failed_starts >= MAX_FAILED_STARTS:
+            raise HaltServer(f"{MAX_FAILED_STARTS} processes in a row ended before they served (out of memory?)", 1)
+
+    def start_worked(self) -> None:
+        """A process came to serve."""
+        self._failed_starts = 0
+
+
+def _take_slot(arbiter: Arbiter, worker: Worker) -> None:
+    taken = {other.slot for other in arbiter.WORKERS.values()}
+    worker.plan = arbiter.plan
+    worker.slot = next(slot for slot in range(arbiter.plan.processes) if slot not in taken)
+    arbiter.plan.starts(worker.slot)
+
+
+def _note_end(arbiter: Arbiter, worker: Worker) -> None:
+    if arbiter.plan.has_booted(worker.slot):
+        arbiter.start_worked()
+    else:
+        arbiter.start_failed()

@@ -1,0 +1,174 @@
+"""The gunicorn worker: what one process does, by its slot in the plan.
+
+    inline   every slot          connections and passes, on a listener of its own
+    pool     slot 0              the front: connections, the queue
+             slots 1..narrow     model processes of OMP_NUM_THREADS threads
+             the last            the wide model process, with all cores' threads
+
+gunicorn's arbiter keeps the slots filled; workers only serve.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+
+import uvloop
+from gunicorn import util
+from gunicorn.workers.base import Worker as GunicornWorker
+
+from serving import backends, cores
+from serving.control.bridge import Bridge
+from serving.execution import placement
+from serving.execution.alarm import Alarm
+from serving.execution.base import Executor
+from serving.execution.inline import Inline
+from serving.execution.model_process import ModelProcess
+from serving.execution.pool import Pool, listen
+from serving.handlers.default_service import DefaultService
+from serving.http import limits
+from serving.http.protocol import Connection
+from serving.http.routes import Routes
+from serving.plan import Plan
+from serving.telemetry.logging import AccessLog
+from serving.telemetry.record import Recorder
+
+BACKLOG = 2048
+LAST_ACCEPT_SECONDS = 0.05
+"""How long connections are still taken after SIGTERM: those that were in the kernel's queue must not be reset."""
+
+
+class Worker(GunicornWorker):  # type: ignore[misc]
+    """One process of the plan."""
+
+    slot = 0
+    plan: Plan
+
+    def init_process(self) -> None:
+        """Become this slot's process, and serve until told to stop."""
+        util.seed()
+        self.init_signals()
+        gc.freeze()
+        for at, sock in enumerate(self.plan.listeners):
+            if at != self._listener_at():
+                sock.close()
+        self.plan.metrics.use(self.slot)
+        self.run()
+
+    def init_signals(self) -> None:
+        """SIGTERM drains; a Ctrl-C in the terminal is the arbiter's to pass on."""
+        for number in (signal.SIGABRT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self.handle_exit)
+        signal.signal(signal.SIGQUIT, self.handle_exit)
+
+    def run(self) -> None:
+        """Serve in this slot's role."""
+        if self.plan.placement.kind == "inline":
+            uvloop.run(self._serve(self._inline))
+        elif self.slot == 0:
+            uvloop.run(self._serve(self._front))
+        else:
+            self._run_model_process()
+
+    def _listener_at(self) -> int:
+        """Which of the plan's listeners this process accepts from; -1 for none."""
+        if self.plan.placement.kind == "inline":
+            return self.slot
+        return 0 if self.slot == 0 else -1
+
+    # ---- roles
+
+    async def _inline(self, recorder: Recorder) -> Executor:
+        settings = self.plan.settings
+        service = self.plan.service or self.plan.load()
+        backends.set_threads(settings.omp_threads)
+        placement.warm_inline(service)
+        executor = Inline(service, recorder, asyncio.get_running_loop(), settings.queue_size)
+        if not isinstance(service, DefaultService):
+            executor.alarm = Alarm(settings.deadline)
+            executor.retire = lambda: os.kill(os.getpid(), signal.SIGTERM)
+        return executor
+
+    async def _front(self, recorder: Recorder) -> Executor:
+        plan = self.plan
+        assert plan.arena is not None and plan.link is not None
+        pool = Pool(plan.arena, recorder, plan.narrow, plan.settings.deadline, plan.settings.queue_size)
+        self._links = await listen(pool, plan.link)
+        return pool
+
+    def _run_model_process(self) -> None:
+        plan = self.plan
+        assert plan.arena is not None and plan.link is not None
+        address = plan.link.getsockname()
+        plan.link.close()
+        backends.set_threads(plan.settings.omp_threads if self.slot <= plan.narrow else cores.count())
+        service = plan.service or plan.load()
+        batch = placement.warm_pool(service)
+        plan.booted(self.slot)
+        self.booted = True
+        process = ModelProcess(service, plan.arena, address, (os.getpid(), self.slot, batch))
+        process.run(self._has_arbiter, self.notify, patience=1.0)
+
+    def _has_arbiter(self) -> bool:
+        return bool(self.alive) and os.getppid() == self.ppid
+
+    # ---- serving connections
+
+    async def _serve(self, make: Callable[[Recorder], Awaitable[Executor]]) -> None:
+        plan, loop = self.plan, asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGQUIT):
+            loop.add_signal_handler(number, stop.set)
+        access = AccessLog(plan.name, plan.settings.log_format == "json") if plan.settings.access_log else None
+        recorder = Recorder(plan.metrics, access)
+        executor = await make(recorder)
+        control = Bridge(plan.create_app, plan.settings.port)
+        routes = Routes(limits.of(plan.settings), executor, recorder, control, plan.check)
+        listener = plan.listeners[self._listener_at()]
+        server = await loop.create_server(lambda: Connection(routes), sock=_own(listener), backlog=BACKLOG)
+        plan.booted(self.slot)
+        self.booted = True
+        await self._watch(stop, routes)
+        await self._drain(server, routes)
+        executor.close()
+        control.close()
+        recorder.close()
+
+    async def _watch(self, stop: asyncio.Event, routes: Routes) -> None:
+        """Sweep, and tell the arbiter that this process lives, until it is to stop."""
+        while not stop.is_set() and os.getppid() == self.ppid:
+            self.notify()
+            routes.sweep()
+            try:
+                await asyncio.wait_for(stop.wait(), min(0.2, routes.limits.sweep_seconds))
+            except TimeoutError:
+                continue
+
+    async def _drain(self, server: asyncio.AbstractServer, routes: Routes) -> None:
+        """Answer what was accepted, within the grace time, and close what is idle."""
+        await asyncio.sleep(LAST_ACCEPT_SECONDS)
+        server.close()
+        routes.draining = True
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self.plan.settings.grace
+        while not routes.idle and loop.time() < end:
+            self.notify()
+            routes.sweep()
+            await asyncio.sleep(0.01)
+        routes.sweep()
+        for connection in list(routes.connections):
+            connection.transport.close()
+        await asyncio.sleep(0)
+
+
+def _own(listener: socket.socket) -> socket.socket:
+    """The listener as this process' own: closing it here leaves the arbiter's open for the next worker."""
+    listener.setblocking(False)
+    return listener
+

@@ -1,0 +1,71 @@
+"""The passes before the first request: they bind executors and build kernels, and tell how long a pass takes."""
+
+from __future__ import annotations
+
+import logging
+from time import perf_counter
+
+import numpy as np
+import orjson
+
+from serving import codecs
+from serving.handlers.default_service import DefaultService
+from serving.invocation import Inputs, Request, Service, invoke
+from serving.models.signature import Signature
+
+log = logging.getLogger("ei.models")
+MAX_SAMPLE_BYTES = 64 << 20
+
+
+def sample(signature: Signature | None, rows: int = 1) -> Inputs | None:
+    """Inputs of zeros that fit the signature, 1 where a size is open; None where a rank is, or where they would be huge."""
+    inputs: Inputs = {}
+    for tensor in signature.inputs if signature else ():
+        if tensor.shape is None:
+            return None
+        shape = (rows, *[size or 1 for size in tensor.shape[1:]])
+        if int(np.prod(shape, dtype=np.int64)) * tensor.dtype.itemsize > MAX_SAMPLE_BYTES:
+            return None
+        inputs[tensor.name] = np.zeros(shape, tensor.dtype)
+    return inputs or None
+
+
+def time_pass(service: DefaultService, rows: int, times: int = 5) -> float | None:
+    """Seconds of the fastest of some passes after the first, with so many rows; None where no sample can be made."""
+    inputs = sample(service.signature, rows)
+    if inputs is None:
+        return None
+    taken = []
+    for _ in range(times + 1):
+        begin = perf_counter()
+        service.predict([inputs], [])
+        taken.append(perf_counter() - begin)
+    return min(taken[1:])
+
+
+def time_script(service: Service, signature: Signature | None, times: int = 5) -> float | None:
+    """Seconds that one request of zeros takes through a user script, or None where it answers no sample with a 200."""
+    for request in _sample_requests(signature):
+        if _seconds(service, request) is not None:
+            taken = [seconds for _ in range(times) if (seconds := _seconds(service, request)) is not None]
+            return max(taken) if len(taken) == times else None
+    return None
+
+
+def _seconds(service: Service, request: Request) -> float | None:
+    begin = perf_counter()
+    reply = invoke(service, [request])[0]
+    return perf_counter() - begin if reply.status == 200 and isinstance(reply.body, bytes) else None
+
+
+def _sample_requests(signature: Signature | None) -> list[Request]:
+    inputs = sample(signature)
+    if inputs is None or len(inputs) > 1:
+        return []
+    ((_, array),) = inputs.items()
+    as_json = orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY)
+    requests = [Request(as_json, "application/json", "application/json", id="warm-up")]
+    for content_type in ("application/x-npy", "text/csv"):
+        body, _ = codecs.encode({"": array.reshape(1, -1) if content_type == "text/csv" else array}, content_type, content_type)
+        requests.append(Request(body, content_type, "application/json", id="warm-up"))
+    return requests

@@ -1,0 +1,117 @@
+"""What the processes of one server share: made before the first fork, and inherited by all of them."""
+
+from __future__ import annotations
+
+import mmap
+import socket
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from serving import cores
+from serving.errors import StartError
+from serving.execution.arena import Arena
+from serving.execution.placement import Placement
+from serving.invocation import Service
+from serving.settings import Settings
+from serving.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+MAX_PROCESSES = 1024
+
+
+@dataclass
+class Plan:
+    """One server: its settings, its service (None where each process loads for itself), its sockets and shared memory."""
+
+    settings: Settings
+    service: Service | None
+    placement: Placement
+    name: str
+    listeners: list[socket.socket] = field(default_factory=list)
+    link: socket.socket | None = None
+    arena: Arena | None = None
+    metrics: Metrics = field(default_factory=lambda: Metrics(MAX_PROCESSES))
+    _booted: mmap.mmap = field(default_factory=lambda: mmap.mmap(-1, MAX_PROCESSES))
+
+    @property
+    def narrow(self) -> int:
+        """Model processes that take one request each as they fall free; of the inline placement: all processes."""
+        return self.settings.workers or cores.count()
+
+    @property
+    def processes(self) -> int:
+        """How many processes the arbiter keeps."""
+        if self.placement.kind == "inline":
+            return self.narrow
+        return 1 + self.narrow + int(self.has_wide)
+
+    @property
+    def has_wide(self) -> bool:
+        """Whether a lone request gets a model process with all cores' threads."""
+        return self.settings.wide and cores.count() > self.settings.omp_threads
+
+    def open(self) -> None:
+        """Listen: one socket for each process that accepts, so that each has its own share of the connections."""
+        self.listeners = _listeners(self.settings, self.narrow if self.placement.kind == "inline" else 1)
+        if self.placement.kind == "pool":
+            self.arena = Arena(self.settings.queue_mb << 20)
+            self.link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.link.bind("")  # the kernel picks a name that no other socket has
+            self.link.listen(self.processes)
+
+    def load(self) -> Service:
+        """Load the service in this process."""
+        from serving.models import store
+
+        return store.load(self.settings)
+
+    def check(self, content_type: str, accept: str) -> None:
+        """Raise what the service refuses by these two headers alone."""
+        check = getattr(self.service, "check", None)
+        if check is not None:
+            check(content_type, accept)
+
+    def create_app(self) -> Flask:
+        """The control plane of this process."""
+        from serving.control.app import create_app
+
+        return create_app(self.settings, self.metrics)
+
+    def booted(self, slot: int) -> None:
+        """Note that the process in this slot serves."""
+        self._booted[slot] = 1
+
+    def has_booted(self, slot: int) -> bool:
+        """Whether the process that is or was in this slot came to serve."""
+        return bool(self._booted[slot])
+
+    def starts(self, slot: int) -> None:
+        """Note that a process is being forked for this slot."""
+        self._booted[slot] = 0
+
+
+def _listeners(settings: Settings, count: int) -> list[socket.socket]:
+    """Sockets on one address; a port that anybody else listens on is an error, one of our own user's servers included."""
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+        sockets = []
+        for _ in range(count):
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.bind(address)
+            sock.listen(2048)
+            sockets.append(sock)
+    except OSError as error:
+        raise StartError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}; "
+            "free the port, or choose another with SAGEMAKER_BIND_TO_PORT or --port"
+        ) from None
+    return sockets
