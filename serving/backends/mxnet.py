@@ -7,69 +7,24 @@ size (powers of two) over shared parameter arrays; inputs are written into their
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import json
 import sys
 from collections import OrderedDict
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from serving import settings
+from serving.backends import mxnet_import
+from serving.backends.mxnet_import import import_mxnet
 from serving.errors import ModelError
 from serving.invocation import Array, Inputs, Outputs
 from serving.models import shapes
 from serving.models.layout import Layout
 from serving.models.signature import Signature, Tensor
 
-VERSION = "1.9.1"
 MAX_EXECUTORS = 24
 MAX_BATCH_BYTES = 4 << 20
 """Input bytes of the largest batch that one pass takes: beyond it a batch gains nothing and costs memory."""
-
-_REMOVED_ALIASES = {"bool": bool, "int": int, "float": float, "complex": complex, "object": object, "str": str}
-
-
-class _Lazy:
-    """Stands for a module that was kept out of the import; loads it on first use."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __getattr__(self, attribute: str) -> Any:
-        return getattr(importlib.import_module(self._name), attribute)
-
-
-def import_mxnet() -> ModuleType:
-    """MXNet, imported with one OpenMP runtime and without the packages that it would pull in for nothing.
-
-    numpy 1.24 removed the aliases that MXNet 1.9.1 still names. scipy and scikit-learn, where installed, would double the
-    time and bring a second libgomp into the process: sparse arrays get scipy back on first use.
-    """
-    if "mxnet" in sys.modules:
-        return sys.modules["mxnet"]
-    global _SYNCHRONOUS
-    _SYNCHRONOUS = True
-    settings.put("OMP_NUM_THREADS", "1", keep=True)
-    settings.put("MXNET_ENGINE_TYPE", "NaiveEngine")  # every call runs in its caller's thread: 1.8-2.2x on tiny models
-    settings.put("MXNET_SUBGRAPH_VERBOSE", "0", keep=True)
-    settings.put("MXNET_STORAGE_FALLBACK_LOG_VERBOSE", "0", keep=True)
-    for name, builtin in _REMOVED_ALIASES.items():
-        if name not in np.__dict__:
-            setattr(np, name, builtin)
-    blocked = [name for name in ("scipy", "sklearn") if name not in sys.modules]
-    for name in blocked:
-        sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        import mxnet
-    finally:
-        for name in blocked:
-            sys.modules.pop(name, None)
-    if "scipy" in blocked and importlib.util.find_spec("scipy"):
-        mxnet.ndarray.sparse.spsp = _Lazy("scipy.sparse")
-    return mxnet  # type: ignore[no-any-return]
-
 
 def load(layout: Layout, signature: Signature | None = None) -> SymbolModel:
     """The model of a layout's symbol and parameters; ModelError where MXNet cannot make one of them."""
@@ -122,7 +77,7 @@ class Executor:
         """One pass over what the views hold. The arrays are the executor's own memory: the next pass overwrites them."""
         if self._forward(self._handle, 0) != 0:
             raise RuntimeError(first_line(import_mxnet().base.MXNetError(_library_error())))
-        if not _SYNCHRONOUS:
+        if not mxnet_import.synchronous:
             import_mxnet().nd.waitall()
         if not self._outputs:
             self._outputs = list(self._bound._get_outputs())
@@ -243,8 +198,6 @@ def _library() -> Any:
 
 
 _LIBRARY: Any = None
-_SYNCHRONOUS = False
-"""Whether the engine is ours; a process that imported MXNet before us has its default, asynchronous one."""
 _POINTER = ctypes.c_void_p()
 
 
