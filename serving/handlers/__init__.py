@@ -1,0 +1,1 @@
+"""Handlers: the default functions of a model, the user's in their places, and the service that composes them."""

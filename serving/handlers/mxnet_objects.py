@@ -1,0 +1,134 @@
+"""What AWS's MXNet container hands to a script's functions: Modules, their data iterators, NDArrays.
+
+    Layout -> Module        arrays -> NDArray or NDArrayIter -> predict_fn        Outputs -> NDArray -> output_fn
+
+Called only where a script stands in for one function and expects MXNet's own objects from the others
+[aws/sagemaker-mxnet-inference-toolkit default_inference_handler.py].
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from serving.errors import ModelError
+from serving.invocation import Array, Inputs, Outputs
+from serving.models.layout import Layout
+from serving.models.signature import Signature
+
+BLOCK, MODULE, OTHER = "block", "module", "other"
+
+
+def kind(model: Any) -> str:
+    """Whether a model is a Gluon block, a Module, or nothing of MXNet's."""
+    mx = sys.modules.get("mxnet")
+    if mx is None:  # then the model cannot be one of its objects
+        return OTHER
+    if isinstance(model, mx.gluon.Block):
+        return BLOCK
+    return MODULE if isinstance(model, mx.mod.BaseModule) else OTHER
+
+
+def default_module(layout: Layout, signature: Signature | None) -> Any:
+    """The model directory's symbol and parameters as a bound Module, one row at first, on the CPU; ModelError otherwise."""
+    from serving.backends import mxnet as backend
+
+    if layout.symbol is None or layout.params is None:
+        raise ModelError(
+            f"{layout.directory} holds no symbol and parameters, and the user script has no model_fn to load a model"
+        )
+    mx = _mxnet()
+    loaded = None if signature is not None else backend.load(layout)
+    signature = signature or (loaded.signature if loaded is not None else None)
+    assert signature is not None
+    unknown = [tensor.name for tensor in signature.inputs if tensor.shape is None]
+    if unknown:
+        raise ModelError(f"the shapes of {unknown} are not known: write them into model-shapes.json, or give a model_fn")
+    args, aux = backend.split_params(mx.nd.load(str(layout.params)))
+    names = [tensor.name for tensor in signature.inputs]
+    module = mx.mod.Module(mx.sym.load(str(layout.symbol)), context=mx.cpu(), data_names=names, label_names=None)
+    module.bind(
+        data_shapes=[(t.name, tuple(size or 1 for size in t.shape or ())) for t in signature.inputs], for_training=False
+    )
+    module.set_params(args, aux, allow_missing=True, allow_extra=True)
+    return module
+
+
+def to_data(decoded: Array | Inputs, model_kind: str) -> Any:
+    """The decoded request as the default `input_fn` of AWS's container gives it: float32 on the CPU.
+
+    Gluon: an NDArray (named tensors: a dict of them). Module: an NDArrayIter over all rows as one batch, which also answers
+    to an NDArray's attributes, so that code written for either works. Text stays a numpy array.
+    """
+    if model_kind == OTHER:
+        return decoded
+    if isinstance(decoded, dict):
+        arrays = {name: to_ndarray(array) for name, array in decoded.items()}
+        return next(iter(arrays.values())) if len(arrays) == 1 and model_kind == BLOCK else arrays
+    array = to_ndarray(decoded)
+    return array if model_kind == BLOCK or isinstance(array, np.ndarray) or not array.ndim else _rows()(array)
+
+
+def to_ndarray(array: Array) -> Any:
+    """A float32 NDArray on the CPU; text stays as it is."""
+    if array.dtype.kind not in "biuf":
+        return array
+    mx = _mxnet()
+    return mx.nd.array(array, ctx=mx.cpu(), dtype=np.float32)
+
+
+def to_prediction(outputs: Outputs) -> Any:
+    """Outputs as a user's `output_fn` gets them: an NDArray, or a list of them where the model has several outputs."""
+    mx = _mxnet()
+    arrays = [mx.nd.array(array, ctx=mx.cpu(), dtype=array.dtype) for array in outputs.values()]
+    return arrays[0] if len(arrays) == 1 else arrays
+
+
+def predict(model: Any, model_kind: str, data: Any) -> Any:
+    """The container's default `predict_fn` on the model object itself, for data that only MXNet knows (iterators, batches)."""
+    if model_kind == BLOCK:
+        return model(data)
+    if hasattr(data, "provide_data") and hasattr(data, "reset"):
+        return model.predict(data)
+    model.forward(data, is_train=False)
+    outputs = model.get_outputs()
+    return outputs[0] if len(outputs) == 1 else outputs
+
+
+@lru_cache(maxsize=1)
+def _rows() -> type[Any]:
+    """The class of a Module's input data; made on first use, since its base is MXNet's."""
+    mx = _mxnet()
+
+    class Rows(mx.io.NDArrayIter):  # type: ignore[misc,name-defined]
+        """An NDArrayIter of one batch with every row of the request; any other attribute is its array's own."""
+
+        def __init__(self, array: Any) -> None:
+            super().__init__(array, batch_size=len(array), last_batch_handle="pad")
+            self._array = array
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__") or name == "_array":
+                raise AttributeError(name)
+            return getattr(self._array, name)
+
+        def __getitem__(self, index: Any) -> Any:
+            return self._array[index]
+
+        def __len__(self) -> int:
+            return len(self._array)
+
+        def __array__(self, dtype: Any = None) -> Array:
+            return np.asarray(self._array.asnumpy(), dtype)
+
+    return Rows
+
+
+def _mxnet() -> ModuleType:
+    from serving.backends.mxnet_import import import_mxnet
+
+    return import_mxnet()
