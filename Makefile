@@ -1,7 +1,7 @@
 # Every target is a line or two, so that people and CI run the same thing. `make help` lists them.
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo test check lint types unit contract integration conformance docs-test docker-test fuzz bench \
+.PHONY: help env demo test check lint types unit contract integration conformance docker-test fuzz bench \
         fmt lock build run size docs clean dev
 
 VENV    := .venv
@@ -9,7 +9,6 @@ BIN     := $(VENV)/bin
 PY      := $(BIN)/python
 INSTALL := $(PY) -m pip install -qq --disable-pip-version-check --no-input --no-warn-script-location
 PYTEST  := $(PY) -m pytest -q
-CODE    := serving container examples tests benchmarks
 LOCK    := $(BIN)/uv pip compile -q --no-config --upgrade --system-certs --python-version 3.11 --python-platform linux \
            --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 MODEL   ?=
@@ -30,6 +29,7 @@ $(VENV)/.demo: requirements/demo.txt pyproject.toml requirements/system.sh
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo requirements/dev.txt requirements/oracle.txt
+	@sh requirements/system.sh curl git >/dev/null
 	@echo "installing what the tests need into $(VENV) (about a minute)"
 	@$(INSTALL) --require-hashes -r requirements/dev.txt
 	@rm -rf $(VENV)/oracle
@@ -54,12 +54,12 @@ test: dev ## check and every suite, Docker's beside the others; fails on any fai
 
 check: lint types unit ## lint, types and unit tests: two minutes
 
-lint: dev
-	@$(BIN)/ruff check $(CODE)
-	@$(BIN)/ruff format --check $(CODE)
-	@$(BIN)/codespell serving container examples tests benchmarks docs requirements/*.in *.md Makefile
+lint: dev ## ruff and codespell
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/codespell
 
-types: dev
+types: dev ## mypy --strict
 	@$(BIN)/mypy
 
 unit: dev ## fast tests of one module each, and the docs' tests
@@ -84,8 +84,8 @@ bench: dev ## throughput and latency beside other servers; BENCH="--json FILE" f
 	@$(PY) benchmarks/serving.py $(BENCH)
 
 fmt: dev ## format and fix what can be fixed
-	@$(BIN)/ruff check --fix $(CODE)
-	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
 
 docs: dev ## write the generated pages anew
 	@$(PY) docs/generate.py

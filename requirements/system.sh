@@ -1,5 +1,6 @@
 #!/bin/sh
-# Print a Python 3.11 that can make virtual environments, after seeing to the two libraries that MXNet's wheel links to.
+# Print a Python 3.11 that can make virtual environments, after seeing to the two libraries that MXNet's wheel links to, and to
+# the commands named as arguments.
 # On Debian, as root, what is missing is installed; elsewhere one command says what to do. Talk goes to stderr.
 set -eu
 
@@ -26,6 +27,9 @@ missing=""
 find_python >/dev/null || missing="$missing python3.11 python3.11-venv"
 has_library libgomp.so.1 || missing="$missing libgomp1"
 has_library libquadmath.so.0 || missing="$missing libquadmath0"
+for command in "$@"; do
+    command -v "$command" >/dev/null || missing="$missing $command"
+done
 
 if [ -n "$missing" ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -29,6 +31,7 @@ START_SECONDS = 60
 STOP_SECONDS = 30
 SHOWN = 6
 WORST_ACCURACY = 0.95
+Array: TypeAlias = "np.ndarray[Any, Any]"
 INK = " .:-=+*#%@"
 
 
@@ -38,7 +41,8 @@ def main() -> int:
     run("digits.py", npz)
     say("training a small convolutional network")
     run("train.py", npz, archive)
-    directory = extract(archive, BUILD)
+    shutil.rmtree(BUILD / "unpacked", ignore_errors=True)
+    directory = extract(archive, BUILD / "unpacked")
     digits = np.load(npz)
     images, labels = digits["held_out_images"], digits["held_out_labels"]
     with server(directory) as port:
@@ -64,7 +68,15 @@ def run(script: str, *arguments: Path) -> None:
 def server(directory: Path) -> Iterator[int]:
     """The product's own server on a free port, ready; stopped by SIGTERM, which it must answer with exit 0."""
     port = free_port()
-    command = [str(Path(sys.executable).with_name("serve")), "--model", str(directory), "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        str(Path(sys.executable).with_name("serve")),
+        "--model",
+        str(directory),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     log = BUILD / "serve.log"
     say(f"serving it: {' '.join(command)}")
     with log.open("wb") as output:
@@ -105,7 +117,7 @@ def wait_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     raise SystemExit(f"the server did not start:\n{log.read_text()[-2000:]}")
 
 
-def ask(port: int, images: np.ndarray) -> np.ndarray:
+def ask(port: int, images: Array) -> Array:
     """The digit that the model sees in each image: one request an image, over one connection."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     guesses = []
@@ -122,14 +134,22 @@ def ask(port: int, images: np.ndarray) -> np.ndarray:
     return np.array(guesses)
 
 
-def show(images: np.ndarray, labels: np.ndarray, guesses: np.ndarray) -> None:
-    """A few digits, spread over the held-out ones, as pictures side by side, with what the model took them for."""
-    chosen = np.linspace(1, len(images) - 2, SHOWN).astype(int)
+def show(images: Array, labels: Array, guesses: Array) -> None:
+    """The first digits as pictures side by side, and the first of those that the model took for others."""
+    print("the first digits:")
+    draw(range(SHOWN), images, labels, guesses)
+    wrong = np.flatnonzero(guesses != labels)[:SHOWN]
+    if len(wrong):
+        print("taken for others:")
+        draw(wrong, images, labels, guesses)
+
+
+def draw(chosen: Iterable[int], images: Array, labels: Array, guesses: Array) -> None:
     for row in range(images.shape[2]):
         inked = ["".join(INK[round(float(value) * (len(INK) - 1))] * 2 for value in images[at, 0, row]) for at in chosen]
         print("  " + "   ".join(inked))
-    for name, values in (("model says", guesses), ("label", labels)):
-        print("  " + "   ".join(f"{f'{name} {values[at]}':<16}" for at in chosen))
+    print("  " + "   ".join(f"{f'model says {guesses[at]}':<16}" for at in chosen))
+    print("  " + "   ".join(f"{f'label      {labels[at]}':<16}" for at in chosen) + "\n")
 
 
 if __name__ == "__main__":

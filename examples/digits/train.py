@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.backends.mxnet import import_mxnet
+from serving.backends.mxnet_import import import_mxnet
 
 EPOCHS = 15
 BATCH = 64
