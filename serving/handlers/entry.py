@@ -22,12 +22,22 @@ from serving.errors import ModelError, UserCodeError, from_status
 from serving.handlers import body, faults, script_file
 from serving.handlers.context import Context, of_request
 from serving.handlers.script_file import ScriptFile
+from serving.handlers.service import Options
 from serving.invocation import Reply, Request
 
 log = logging.getLogger("ei.script")
 
 Handle = Callable[[Any, Any], Any]
 FUNCTION = "handle"
+DEFAULT_HANDLERS = frozenset(
+    {
+        "sagemaker_inference.default_handler_service",
+        "sagemaker_inference.default_handler_service:DefaultHandlerService",
+        "sagemaker_mxnet_serving_container.handler_service",
+        "sagemaker_mxnet_serving_container.handler_service:HandlerService",
+    }
+)
+"""Handler services that only run the user script's functions: the server does that by itself, and faster."""
 _TRACEBACK = "\nTraceback (most recent call last)"
 
 
@@ -74,16 +84,17 @@ class EntryService:
         return answers[0]
 
 
-def load(handler: str, directory: Path, default_accept: str = body.JSON, model_name: str = "model") -> EntryService:
+def load(handler: str, options: Options) -> EntryService:
     """The service of a handler: `FILE.py:function`, `FILE.py:Class`, `module`, `module:function` or `/path/module:function`.
 
     Without a name, the module's `handle`, else its one class that has a `handle`. A function is called once with None as
     data, as MMS does, a class is made and its `initialize(context)` called. ModelError for whatever fails of it.
     """
+    directory = options.layout.directory
     toolkit.install(directory)
     where, _, name = handler.partition(":")
     module, path = _module(where, directory)
-    return build(_member(module, name, handler), Context(model_name, str(directory)), default_accept, path)
+    return build(_member(module, name, handler), Context(options.model_name, str(directory)), options.default_accept, path)
 
 
 def build(target: Any, context: Context, default_accept: str = body.JSON, path: Path | None = None) -> EntryService:
@@ -93,7 +104,7 @@ def build(target: Any, context: Context, default_accept: str = body.JSON, path: 
         if inspect.isroutine(target):
             target(None, context)
             return EntryService(target, context, default_accept)
-        service = target() if inspect.isclass(target) else target
+        service: Any = target() if inspect.isclass(target) else target
         initialize = getattr(service, "initialize", None)
         if initialize is not None:
             initialize(context)
@@ -109,7 +120,7 @@ def _module(where: str, directory: Path) -> tuple[ModuleType, Path]:
     """The handler's module, from a file (in the code folder, or by an absolute path) or by its import name."""
     found = _file(where, directory)
     if found is not None:
-        return script_file.import_script(found), found.path
+        return script_file.import_script(found, directory / "code"), found.path
     script_file.expose(directory / "code")
     try:
         module = importlib.import_module(where.removesuffix(".py").replace("/", "."))

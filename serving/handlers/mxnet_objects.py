@@ -8,6 +8,7 @@ Called only where a script stands in for one function and expects MXNet's own ob
 
 from __future__ import annotations
 
+import json
 import sys
 from functools import lru_cache
 from types import ModuleType
@@ -17,6 +18,7 @@ import numpy as np
 
 from serving.errors import ModelError
 from serving.invocation import Array, Inputs, Outputs
+from serving.models import shapes
 from serving.models.layout import Layout
 from serving.models.signature import Signature
 
@@ -33,7 +35,7 @@ def kind(model: Any) -> str:
     return MODULE if isinstance(model, mx.mod.BaseModule) else OTHER
 
 
-def default_module(layout: Layout, signature: Signature | None) -> Any:
+def default_module(layout: Layout, signature: Signature | None = None) -> Any:
     """The model directory's symbol and parameters as a bound Module, one row at first, on the CPU; ModelError otherwise."""
     from serving.backends import mxnet as backend
 
@@ -42,13 +44,11 @@ def default_module(layout: Layout, signature: Signature | None) -> Any:
             f"{layout.directory} holds no symbol and parameters, and the user script has no model_fn to load a model"
         )
     mx = _mxnet()
-    loaded = None if signature is not None else backend.load(layout)
-    signature = signature or (loaded.signature if loaded is not None else None)
-    assert signature is not None
+    args, aux = backend.split_params(mx.nd.load(str(layout.params)))
+    signature = signature or _signature(layout, {**args, **aux})
     unknown = [tensor.name for tensor in signature.inputs if tensor.shape is None]
     if unknown:
         raise ModelError(f"the shapes of {unknown} are not known: write them into model-shapes.json, or give a model_fn")
-    args, aux = backend.split_params(mx.nd.load(str(layout.params)))
     names = [tensor.name for tensor in signature.inputs]
     module = mx.mod.Module(mx.sym.load(str(layout.symbol)), context=mx.cpu(), data_names=names, label_names=None)
     module.bind(
@@ -56,6 +56,13 @@ def default_module(layout: Layout, signature: Signature | None) -> Any:
     )
     module.set_params(args, aux, allow_missing=True, allow_extra=True)
     return module
+
+
+def _signature(layout: Layout, params: dict[str, Any]) -> Signature:
+    assert layout.symbol is not None
+    if layout.shapes is not None:
+        return shapes.read(layout.shapes)
+    return shapes.infer(json.loads(layout.symbol.read_text()), {name: tuple(array.shape) for name, array in params.items()})
 
 
 def to_data(decoded: Array | Inputs, model_kind: str) -> Any:

@@ -63,10 +63,12 @@ def find(directory: Path, program: str, submit_directory: str = "") -> ScriptFil
     return installed
 
 
-def import_script(script: ScriptFile) -> ModuleType:
-    """Import a script, fresh; ModelError with file and line for whatever it raises, sys.exit included."""
-    if script.folder is not None:
-        expose(script.folder)
+def import_script(script: ScriptFile, *others: Path) -> ModuleType:
+    """Import a script, fresh; ModelError with file and line for whatever it raises, sys.exit included.
+
+    `others` are folders that go on `sys.path` behind the script's own.
+    """
+    expose(*([script.folder] if script.folder is not None else []), *others)
     try:
         if script.folder is None or "." in script.name:
             return importlib.import_module(script.name)
@@ -76,11 +78,11 @@ def import_script(script: ScriptFile) -> ModuleType:
         raise ModelError(f"{place(error, script.path)}: {describe(error)}") from error
 
 
-def expose(folder: Path) -> None:
-    """Put a script's folder on `sys.path`, `lib` first, and forget what earlier scripts imported from theirs."""
+def expose(*folders: Path) -> None:
+    """Put folders on `sys.path`, `lib` before each, and forget what earlier scripts imported from theirs."""
     _forget()
-    _folders[:] = [folder]
-    wanted = [str(path) for path in (folder / "lib", folder) if path.is_dir()]
+    _folders[:] = dict.fromkeys(folders)
+    wanted = [str(path) for folder in _folders for path in (folder / "lib", folder) if path.is_dir()]
     sys.path[:0] = [path for path in wanted if path not in sys.path]
     importlib.invalidate_caches()
     linecache.checkcache()

@@ -262,9 +262,9 @@ def _model(model: LoadedModel | None, functions: UserFunctions, options: Options
 def _loaded(made: Any, kind: str, functions: UserFunctions, options: Options) -> LoadedModel:
     """A loaded model around what `model_fn` returned, for the default pass; ModelError where nobody knows how to run it."""
     if kind != mxnet_objects.OTHER:
-        from serving.backends import mxnet as backend
+        from serving.backends import mxnet_adapt
 
-        return backend.adapt(made, options.signature)
+        return mxnet_adapt.adapt(made, options.signature)
     if hasattr(made, "forward") and isinstance(getattr(made, "signature", None), Signature):
         return made  # type: ignore[no-any-return]
     raise ModelError(

@@ -1,0 +1,7 @@
+"""`Dimension`, under MMS's name."""
+
+from __future__ import annotations
+
+from serving.handlers.metrics_store import Dimension
+
+__all__ = ["Dimension"]

@@ -1,0 +1,7 @@
+"""`Metric`, under MMS's name."""
+
+from __future__ import annotations
+
+from serving.handlers.metrics_store import Metric
+
+__all__ = ["Metric"]
