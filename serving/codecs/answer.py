@@ -33,6 +33,17 @@ def compact(array: Array) -> Array:
     return np.asarray(array, dtype=dtype, order="C")
 
 
+def rows(output: Any) -> Array:
+    """Return an output, `compact`, whose first axis counts rows: a single value is one row."""
+    return np.atleast_1d(compact(np.asarray(output)))
+
+
+def texts(array: Array) -> Array:
+    """Return an array of strings or bytes as `<U`; bytes that are not UTF-8 are replaced."""
+    array = compact(array)
+    return np.asarray(np.char.decode(array, "utf-8", "replace")) if array.dtype.kind == "S" else array
+
+
 def plain(value: Any) -> Any:
     """Turn a value into Python values that JSON has a form for.
 

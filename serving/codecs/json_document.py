@@ -55,17 +55,28 @@ def dense(text: bytes | memoryview) -> Inputs | None:
     return inputs
 
 
-def load(text: bytes | memoryview) -> Any:
-    """Read the text as Python values, the last of repeated keys; BadRequest says what is wrong and where."""
+def load(text: bytes | memoryview, line: int = 1) -> Any:
+    """Read the text as Python values, the last of repeated keys.
+
+    BadRequest says what is wrong and where; `line` is the number of the text's first line.
+    """
+    parser = _spare.pop() if _spare else Parser()
     try:
-        document = Parser().parse(text)
+        value = _values(parser.parse(text), text)
     except (ValueError, RuntimeError):
-        raise json_fault.explain(bytes(text)) from None
-    if not isinstance(document, List | Object):
+        raise json_fault.explain(bytes(text), line) from None
+    if len(text) <= _KEPT:
+        _spare.append(parser)
+    return value
+
+
+def _values(document: Any, text: bytes | memoryview) -> Any:
+    is_list = isinstance(document, List)
+    if not is_list and not isinstance(document, Object):
         return document
     if len(text) > 2 * _UNCOUNTED:
         return orjson.loads(bytes(text).removeprefix(b"\xef\xbb\xbf"))
-    return document.as_list() if isinstance(document, List) else document.as_dict()
+    return document.as_list() if is_list else document.as_dict()
 
 
 def _tensors(document: Any, text: bytes | memoryview) -> Inputs | None:

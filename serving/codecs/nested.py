@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.errors import BadRequest, PayloadTooLarge
+from serving.errors import BadRequest
 from serving.invocation import Array
 
 MAX_RANK = 32
@@ -43,12 +43,12 @@ def label(name: str) -> str:
 
 
 def strings(values: Sequence[str], limit: int) -> Array:
-    """Build a one-dimensional `<U` array; PayloadTooLarge where it would take more than `limit` bytes.
+    """Build a one-dimensional `<U` array; BadRequest where it would take more than `limit` bytes.
 
     numpy gives every string of an array the room of the longest: a few bytes of text can ask for terabytes.
     """
     if len(values) * max(map(len, values), default=0) * 4 > limit:
-        raise PayloadTooLarge(f"the strings unpack to more than {limit} bytes")
+        raise BadRequest(f"the strings unpack to more than {limit} bytes")
     if any(value.endswith("\0") for value in values):
         raise BadRequest("a string ends in NUL, which arrays of strings cannot hold")
     return np.array(values, dtype=np.str_)
