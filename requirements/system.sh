@@ -36,7 +36,7 @@ if [ -n "$missing" ]; then
         echo "installing$missing with apt-get" >&2
         export DEBIAN_FRONTEND=noninteractive
         # shellcheck disable=SC2086 # a list of words
-        { apt-get install -y -qq --no-install-recommends $missing ||
+        { apt-get install -y -qq --no-install-recommends $missing 2>/dev/null ||
             { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; }; } >/dev/null
     else
         echo "missing:$missing. On Debian: sudo apt-get install$missing" >&2
