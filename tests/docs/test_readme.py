@@ -1,4 +1,4 @@
-"""The README's blocks run as they stand, in the order in which a reader would run them."""
+"""The blocks of the README and of the page on user scripts run as they stand, in the order in which a reader would run them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from serving.testing import Client
 ROOT = Path(__file__).parents[2]
 
 
+PAGES = (ROOT / "README.md", ROOT / "docs" / "user-scripts.md")
+
+
 def block(name: str) -> str:
-    """The README's code block under the comment of that name."""
-    found = re.search(rf"<!-- test: {name} -->\n```\w+\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert found, f"README.md has no block named {name}"
+    """The code block under the comment of that name."""
+    text = "".join(page.read_text() for page in PAGES)
+    found = re.search(rf"<!-- test: {name} -->\n```\w+\n(.*?)```", text, re.DOTALL)
+    assert found, f"no page has a block named {name}"
     return found[1]
 
 
@@ -51,13 +55,34 @@ def test_first_request(folder: Path) -> None:
     assert re.search(r"\[\[[^\[\]]+,[^\[\]]+,[^\[\]]+\],\s*\[[^\[\]]+,[^\[\]]+,[^\[\]]+\]\]", done.stdout), done.stderr
 
 
-def test_user_script(folder: Path, tmp_path: Path) -> None:
-    """The script reads lines of numbers and answers the best class of each."""
+@pytest.fixture
+def model(folder: Path, tmp_path: Path) -> Path:
+    """A model directory named `model`, holding the README's model, with an empty `code` folder."""
+    (tmp_path / "model" / "code").mkdir(parents=True)
     for path in folder.rglob("model-*"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "inference.py").write_text(block("user-script"))
-    answer = Client(tmp_path).invocations(b"1 2 3 4\n5 6 7 8\n", content_type="text/plain")
+        (tmp_path / "model" / path.name).write_bytes(path.read_bytes())
+    return tmp_path / "model"
+
+
+def test_user_script(model: Path) -> None:
+    """The README's script reads lines of numbers and answers the best class of each."""
+    (model / "code" / "inference.py").write_text(block("user-script"))
+    answer = Client(model).invocations(b"1 2 3 4\n5 6 7 8\n", content_type="text/plain")
     assert answer.status == 200
     assert all(best in (0, 1, 2) for best in answer.json())
     assert len(answer.json()) == 2
+
+
+def test_script_with_a_context(model: Path) -> None:
+    """The script on the page answers probabilities, flatter at a higher temperature in the header."""
+    (model / "code" / "inference.py").write_text(block("probabilities"))
+    client = Client(model)
+    plain, flat = (client.invocations([[1, 2, 3, 4]], headers=headers).json()[0] for headers in ({}, {"X-Temperature": "100"}))
+    assert sum(plain) == pytest.approx(1)
+    assert sum(flat) == pytest.approx(1)
+    assert max(flat) < max(plain)
+
+
+def test_client_block(model: Path) -> None:
+    """The example of the test kit runs beside a folder named `model`."""
+    subprocess.run([sys.executable, "-c", block("client")], cwd=model.parent, check=True)
