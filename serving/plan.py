@@ -87,6 +87,11 @@ class Plan:
         """Whether the process that is or was in this slot came to serve."""
         return bool(self._booted[slot])
 
+    @property
+    def serves_narrow(self) -> bool:
+        """Whether all narrow model processes have come to serve."""
+        return all(self._booted[slot] for slot in range(1, self.narrow + 1))
+
     def starts(self, slot: int) -> None:
         """Note that a process is being forked for this slot."""
         self._booted[slot] = 0

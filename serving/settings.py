@@ -119,7 +119,8 @@ class Settings:
         parse=_seconds, low=0.05, high=86400, help="seconds until an unanswered invocation is a 504"
     )
     queue_size: int = knob(
-        100, "EI_QUEUE_SIZE", "MMS_JOB_QUEUE_SIZE", parse=_whole, low=1, high=100000, help="invocations that may wait for a model process; more are a 503"
+        0, "EI_QUEUE_SIZE", "MMS_JOB_QUEUE_SIZE", parse=_whole, low=0, high=100000,
+        help="invocations that may wait; more are a 503; 0: 100 in the pool, 1024 in each inline process"
     )
     queue_mb: int = knob(
         512, "EI_QUEUE_MB", parse=_whole, low=1, high=1 << 20, help="MiB of request bodies held at once; more is a 503"
@@ -155,6 +156,7 @@ class Settings:
     user: str = knob("", "EI_USER", help="uid to go on as where the start is root's (the image sets 10001)")
     wheelhouse: str = knob("", "EI_WHEELHOUSE", help="a folder of wheels to install code/requirements.txt from, without an index")
     repository_arn: str = knob("", "CA_REPOSITORY_ARN", help="an AWS CodeArtifact repository to install code/requirements.txt from")
+    pip: str = knob("", "EI_PIP", help="pip as a zipapp, for a user's requirements where pip is not installed (the image sets it)")
     site: Path = knob(Path("/tmp/ei/site"), "EI_SITE", parse=Path, help="where code/requirements.txt is installed to")
     multi_model: bool = knob(False, "SAGEMAKER_MULTI_MODEL", parse=_flag, help="serve many models, loaded and unloaded by the platform")
     batch: bool = knob(False, "SAGEMAKER_BATCH", parse=_flag, help="set by the platform in a batch transform job")

@@ -15,6 +15,7 @@ import gc
 import os
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable
 
 import uvloop
@@ -107,7 +108,11 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         assert plan.arena is not None and plan.link is not None
         address = plan.link.getsockname()
         plan.link.close()
-        backends.set_threads(plan.settings.omp_threads if self.slot <= plan.narrow else cores.count())
+        is_wide = self.slot > plan.narrow
+        backends.set_threads(cores.count() if is_wide else plan.settings.omp_threads)
+        while is_wide and self._has_arbiter() and not plan.serves_narrow:  # it would slow the others' first pass down
+            self.notify()
+            time.sleep(0.01)
         service = plan.service or plan.load()
         batch = placement.warm_pool(service)
         plan.booted(self.slot)

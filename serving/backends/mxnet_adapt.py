@@ -1,0 +1,85 @@
+"""What a user's `model_fn` returns, as a loaded model: Modules and Gluon blocks.
+
+A Module and a hybrid block are turned into their symbol and parameters, which the backend runs best. A block that cannot
+be traced is called as it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from serving.backends.base import LoadedModel
+from serving.backends.mxnet import SymbolModel
+from serving.backends.mxnet_import import import_mxnet
+from serving.errors import ModelError
+from serving.invocation import Inputs, Outputs
+from serving.models.signature import Signature, Tensor
+
+_UNKNOWN = Signature((Tensor("data", None, np.dtype("float32")),))
+
+
+def adapt(made: Any, signature: Signature | None) -> LoadedModel:
+    """A loaded model around a Module or a Gluon block; ModelError for anything else, or where it is not initialized."""
+    mx = import_mxnet()
+    if isinstance(made, mx.module.Module):
+        if not made.params_initialized:
+            raise ModelError("model_fn returned a Module without parameters: call set_params or init_params")
+        args, aux = made.get_params()
+        return SymbolModel(made.symbol, args, aux, signature or _of_module(made))
+    if isinstance(made, mx.gluon.Block):
+        return _of_block(made, signature or _UNKNOWN)
+    raise ModelError(f"model_fn returned a value of type {type(made).__name__}: expected a Gluon block or a Module")
+
+
+def _of_module(module: Any) -> Signature:
+    """The signature that a module was bound with, or an open one by its data names."""
+    bound = {desc.name: desc for desc in module.data_shapes} if module.binded else {}
+    tensors = [
+        Tensor(name, (None, *bound[name].shape[1:]), np.dtype(bound[name].dtype))
+        if name in bound
+        else Tensor(name, None, np.dtype("float32"))
+        for name in module.data_names
+    ]
+    return Signature(tuple(tensors))
+
+
+def _of_block(block: Any, signature: Signature) -> LoadedModel:
+    mx = import_mxnet()
+    if isinstance(block, mx.gluon.HybridBlock):
+        try:
+            return _trace(block, signature)
+        except (mx.MXNetError, mx.gluon.parameter.DeferredInitializationError, TypeError, ValueError, AttributeError, AssertionError):
+            pass  # its hybrid_forward looks at values or shapes, or its parameters wait for a first pass
+    return BlockModel(block, signature)
+
+
+def _trace(block: Any, signature: Signature) -> SymbolModel:
+    """The symbol of a hybrid block, by calling it on variables, with its parameters."""
+    mx = import_mxnet()
+    output = block(*[mx.sym.var(tensor.name) for tensor in signature.inputs])
+    symbol = mx.sym.Group(list(output)) if isinstance(output, (list, tuple)) else output
+    arrays = {name: parameter.data() for name, parameter in block.collect_params().items()}
+    states = set(symbol.list_auxiliary_states())
+    args = {name: array for name, array in arrays.items() if name not in states}
+    return SymbolModel(symbol, args, {name: arrays[name] for name in states}, signature)
+
+
+class BlockModel:
+    """A Gluon block called imperatively."""
+
+    def __init__(self, block: Any, signature: Signature) -> None:
+        self._block = block
+        self.signature = signature
+        self.stackable = True
+
+    def forward(self, inputs: Inputs) -> Outputs:
+        """One call of the block over stacked rows."""
+        mx = import_mxnet()
+        output = self._block(*[mx.nd.array(array, dtype=array.dtype) for array in inputs.values()])
+        outputs = list(output) if isinstance(output, (list, tuple)) else [output]
+        return {f"output{at}": array.asnumpy() for at, array in enumerate(outputs)}
+
+    def close(self) -> None:
+        """Nothing is held beyond the block."""
