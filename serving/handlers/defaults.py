@@ -32,6 +32,13 @@ def decode(request: Request, signature: Signature | None, limit: int) -> Array |
     return inputs[UNNAMED] if len(inputs) == 1 and UNNAMED in inputs else inputs
 
 
+def as_toolkit(decoded: Array | Inputs, content_type: str) -> Array | Inputs:
+    """The decoded request for a model of no framework of ours: a CSV of one row or one column is flat, as in AWS's toolkit."""
+    if isinstance(decoded, dict) or negotiate.parse(content_type)[0] != "text/csv":
+        return decoded
+    return np.squeeze(decoded)
+
+
 def to_inputs(data: Any, signature: Signature) -> Inputs | None:
     """The signature's named arrays out of what an `input_fn` returned; None where it is nothing made of arrays."""
     if isinstance(data, dict):

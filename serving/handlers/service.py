@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from serving.backends.base import LoadedModel
+from serving.codecs import negotiate
 from serving.errors import ModelError, UserCodeError
 from serving.handlers import body, defaults, faults, mxnet_objects, script_file
 from serving.handlers.context import Context, of_request
@@ -154,7 +155,20 @@ class ScriptService:
 
     def _input_for_user(self, request: Request, context: Context | None) -> Any:
         """The default `input_fn` before a user's `predict_fn`: what AWS's container of that framework gives it."""
-        return mxnet_objects.to_data(defaults.decode(request, self.signature, self._limit), self.model.kind)
+        decoded = defaults.decode(request, self.signature, self._limit)
+        if self.model.kind == mxnet_objects.OTHER:
+            return defaults.as_toolkit(decoded, request.content_type)
+        return mxnet_objects.to_data(decoded, self.model.kind)
+
+    def check(self, content_type: str, accept: str) -> None:
+        """Refuse by the headers alone what no default codec reads or writes; a script's own functions may know more types."""
+        functions = self.functions
+        if functions.transform_fn is not None:
+            return
+        if functions.input_fn is None:
+            negotiate.decoder(content_type)
+        if functions.output_fn is None:
+            negotiate.encoder(accept, self._accept)
 
     def _predict_step(self) -> Callable[[Any, Context | None, Request], Any] | None:
         if self.functions.transform_fn is not None:
