@@ -25,6 +25,11 @@ class DefaultService:
         self.signature = model.signature
         self._accept, self._limit = default_accept, limit
 
+    def check(self, content_type: str, accept: str) -> None:
+        """Refuse a request by these two headers alone: UnsupportedMediaType or NotAcceptable."""
+        codecs.negotiate.decoder(content_type)
+        codecs.negotiate.answer(accept, self._accept)
+
     def decode(self, request: Request) -> Inputs:
         """The body as the signature's named arrays, rows first; BadRequest or UnsupportedMediaType otherwise."""
         return self.signature.validate(codecs.decode(request.body, request.content_type, self.signature, self._limit))

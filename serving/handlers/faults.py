@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from serving.errors import NotAcceptable, ServingError, UnsupportedMediaType, UserCodeError, from_status
+from serving.errors import DeadlineExceeded, DeadlinePassed, NotAcceptable, ServingError, UnsupportedMediaType, UserCodeError, from_status
 from serving.handlers.script_file import describe
 
 log = logging.getLogger("ei.script")
@@ -21,6 +21,8 @@ def of(function: str, error: BaseException, request_id: str = "") -> ServingErro
     """
     if isinstance(error, ServingError):
         return error
+    if isinstance(error, DeadlinePassed):
+        return DeadlineExceeded(f"{function} did not return by the deadline")
     if type(error).__name__ == "UnsupportedFormatError":
         text = str(error).partition("\n")[0]
         return NotAcceptable(text) if function == "output_fn" else UnsupportedMediaType(text)
