@@ -5,14 +5,14 @@ Request -> (str or bytes, content type)          body or (body, content type) ->
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
-from serving.codecs import negotiate
-from serving.errors import BadRequest, NotAcceptable, ServingError, UnsupportedMediaType
+from serving.codecs import charset, negotiate
+from serving.errors import NotAcceptable, ServingError, UnsupportedMediaType
 from serving.handlers import faults
 from serving.handlers.context import Context, emit_metrics, response_headers
 from serving.invocation import Reply, Request
@@ -30,30 +30,20 @@ def received(request: Request) -> tuple[str | bytes, str]:
     JSON and CSV come as str in their charset, with the bare type, since scripts compare it as a whole; everything else comes
     as bytes, with its type as it was sent (a multipart boundary is in it). No content type counts as JSON, as for the codecs.
     """
-    content_type, charset = _text_charset(request.content_type)
-    if charset is None:
+    content_type, params = _told(request.content_type)
+    if params is None:
         return (request.body if type(request.body) is bytes else bytes(request.body)), content_type
-    try:
-        return str(request.body, charset), content_type
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"the {content_type} body is not {charset}: byte {error.start} cannot be read") from None
+    return charset.text(request.body, params), content_type
 
 
 @lru_cache(maxsize=256)
-def _text_charset(header: str) -> tuple[str, str | None]:
-    """The content type to tell a script, and the charset of its text; None where it gets bytes."""
+def _told(header: str) -> tuple[str, Mapping[str, str] | None]:
+    """The content type to tell a script, and the parameters of its text; None where it gets bytes."""
     try:
         content_type, params = negotiate.parse(header)
     except UnsupportedMediaType:  # no media type, but perhaps one that the script knows
         return header, None
-    if content_type not in TEXT_TYPES:
-        return header, None
-    charset = params.get("charset", "utf-8")
-    try:
-        b"".decode(charset)
-    except LookupError:
-        raise UnsupportedMediaType(f"unknown charset {charset[:40]!r} in the content type") from None
-    return content_type, charset
+    return (content_type, params) if content_type in TEXT_TYPES else (header, None)
 
 
 @lru_cache(maxsize=256)

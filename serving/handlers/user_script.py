@@ -118,6 +118,8 @@ def adapt(name: str, function: Any) -> tuple[UserFunction, bool]:
     parameters = _parameters(function)
     if parameters is None:  # a builtin without a signature: called as it is documented
         return _fixed(name, function, False, False), False
+    if _takes_anything(parameters):  # a decorator's wrapper: what it wraps is not known, so it gets what is documented
+        return _fixed(name, function, False, False), False
     takes_model = name == "input_fn" and _names_model(parameters)
     size = len(expected) + takes_model
     count = len(parameters)
@@ -125,11 +127,6 @@ def adapt(name: str, function: Any) -> tuple[UserFunction, bool]:
         return _fixed(name, function, takes_model, False), False
     if count == size + 1:
         return _fixed(name, _by_position(function, parameters[-1]), takes_model, True), True
-    if (
-        all(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
-        and parameters[0].kind is parameters[0].VAR_POSITIONAL
-    ):
-        return _fixed(name, function, False, False), False
     raise TypeError(f"{name} takes {count} parameter{'s' * (count != 1)}; expected {wanted}")
 
 
@@ -138,6 +135,14 @@ def _parameters(function: Any) -> list[inspect.Parameter] | None:
         return list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         return None
+
+
+def _takes_anything(parameters: list[inspect.Parameter]) -> bool:
+    kinds = {parameter.kind for parameter in parameters}
+    return inspect.Parameter.VAR_POSITIONAL in kinds and kinds <= {
+        inspect.Parameter.VAR_POSITIONAL,
+        inspect.Parameter.VAR_KEYWORD,
+    }
 
 
 def _names_model(parameters: list[inspect.Parameter]) -> bool:
