@@ -81,6 +81,27 @@ def infer(graph: Mapping[str, Any], param_shapes: Mapping[str, tuple[int, ...]])
     return Signature(tuple(Tensor(node.name, _shape(node, asked[node.at]), _dtype(node)) for node in inputs))
 
 
+def check_complete(graph: Mapping[str, Any], param_shapes: Mapping[str, tuple[int, ...]], signature: Signature) -> None:
+    """ModelError where the graph needs parameters that neither the parameters hold nor the signature feeds.
+
+    For a signature that was read, as `infer` checks its own: MXNet would run the graph with zeros in their place.
+    """
+    fed = dict.fromkeys((tensor.name for tensor in signature.inputs), ())
+    view = Graph(
+        graph, {**{name.removeprefix("arg:").removeprefix("aux:"): shape for name, shape in param_shapes.items()}, **fed}
+    )
+    _check_complete(view, view.free)
+
+
+def _check_complete(view: Graph, variables: list[Node]) -> None:
+    lacking = [node.name for node in variables if _is_parameter(view, node)]
+    if lacking:
+        more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
+        raise ModelError(
+            f"the parameters lack {', '.join(lacking[:5])}{more}, which the symbol needs; are the two of one training?"
+        )
+
+
 def _entries(document: Any) -> list[tuple[Any, Any, Any]]:
     """(name, shape, dtype) of whatever form the document has."""
     if isinstance(document, dict) and "inputs" in document:

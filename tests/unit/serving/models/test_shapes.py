@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from serving.errors import ModelError
-from serving.models.shapes import infer, read
-from serving.models.signature import Tensor
+from serving.models.shapes import check_complete, infer, read
+from serving.models.signature import Signature, Tensor
 
 F4 = np.dtype("float32")
 
@@ -156,6 +156,16 @@ def test_missing_parameters() -> None:
     many = [variable("data"), *(variable(f"w{at}_weight") for at in range(9)), operator("Concat", *range(10))]
     with pytest.raises(ModelError, match="w4_weight and 4 more"):
         infer({"nodes": many}, {})
+
+
+def test_missing_parameters_beside_a_shapes_file() -> None:
+    """A signature that was read is held against the graph as well; a weight that it feeds is an input."""
+    graph = {"nodes": [variable("data"), variable("fc_weight"), operator("FullyConnected", 0, 1)]}
+    data, weight = Tensor("data", (None, 8), F4), Tensor("fc_weight", (3, 8), F4)
+    with pytest.raises(ModelError, match="the parameters lack fc_weight"):
+        check_complete(graph, {}, Signature((data,)))
+    check_complete(graph, {"arg:fc_weight": (3, 8)}, Signature((data,)))
+    check_complete(graph, {}, Signature((data, weight)))
 
 
 def test_nothing_to_feed() -> None:
