@@ -60,6 +60,20 @@ def test_content_types_are_documented() -> None:
     assert [content_type for content_type, _ in content_types() if f"`{content_type}`" not in page] == []
 
 
+def test_replies_are_documented() -> None:
+    """docs/content-types.md says of each codec whether it can answer."""
+    page = (ROOT / "docs/content-types.md").read_text().splitlines()
+    answers = {
+        cell: line.split(" | ")[-1] != "no |" for line in page for cell in line.split("`")[1::2] if line.startswith("| `")
+    }
+    wrong = [
+        content_type
+        for content_type, name in content_types()
+        if answers[content_type] != hasattr(importlib.import_module(f"serving.codecs.{name}"), "encode")
+    ]
+    assert wrong == []
+
+
 def test_errors_have_their_statuses_documented() -> None:
     """docs/errors.md has a row for every error class that reaches a client."""
     tree = ast.parse((ROOT / "serving/errors.py").read_text())
