@@ -75,7 +75,7 @@ class Client:
         accept: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """POST /invocations: bytes and str are sent as they are, an array as NPY where that is said, all else as JSON."""
+        """POST /invocations: bytes and str are sent as they are, an array in its content type, all else as JSON."""
         body, content_type = _body(data, content_type)
         sent: list[Header] = list((headers or {}).items())
         request = Request(body, content_type, accept, sent, _header(sent, "x-request-id") or uuid.uuid4().hex)
@@ -102,7 +102,7 @@ class Client:
 
 def _body(data: object, content_type: str) -> tuple[bytes, str]:
     if isinstance(data, str):
-        return data.encode(), content_type or "text/plain"
+        return data.encode(), content_type
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data), content_type
     if isinstance(data, np.ndarray) and content_type not in ("", JSON):

@@ -99,7 +99,7 @@ def load(handler: str, options: Options) -> EntryService:
 
 def build(target: Any, context: Context, default_accept: str = body.JSON, path: Path | None = None) -> EntryService:
     """The service of a function, a class or an instance, initialised; ModelError where it cannot be."""
-    where = path or Path(inspect.getsourcefile(target if inspect.isclass(target) else type(target)) or "handler service")
+    where = path or Path(handler_name(target).rpartition(":")[0])
     try:
         if inspect.isroutine(target):
             target(None, context)
