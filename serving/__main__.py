@@ -58,11 +58,19 @@ def serve(settings: Settings) -> None:
     keep = settings.preload and not _has_threads()
     plan = Plan(settings, service if keep else None, chosen, settings.model_dir.name)
     if not keep:
-        log.info("every process loads the model for itself: %s", "as EI_PRELOAD says" if not settings.preload else "the user script started threads")
+        log.info(
+            "every process loads the model for itself: %s",
+            "as EI_PRELOAD says" if not settings.preload else "the user script started threads",
+        )
     plan.open()
     log.info(
         "serving %s on port %d: loaded in %.2f s, placement %s (%s), %d processes",
-        settings.model_dir, settings.port, loaded - began, chosen.kind, chosen.why, plan.processes,
+        settings.model_dir,
+        settings.port,
+        loaded - began,
+        chosen.kind,
+        chosen.why,
+        plan.processes,
     )
     gc.collect()
     Application(plan).run()

@@ -44,7 +44,7 @@ def _quotas(root: Path) -> Iterator[float]:
 
 
 def _own_groups(root: Path) -> dict[str, str]:
-    """This process's group for each controller; version 2 has the empty name (cgroups(7), /proc/PID/cgroup)."""
+    """Own group of the process for each controller; version 2 has the empty name (cgroups(7), /proc/PID/cgroup)."""
     groups: dict[str, str] = {}
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, _, rest = line.partition(":")

@@ -82,11 +82,12 @@ class Settings:
 
     model: Path = knob(Path("/opt/ml/model"), "EI_MODEL_DIR", parse=Path, help="the model directory")
     host: str = knob("0.0.0.0", "EI_HOST", help="the address to listen on")
-    port: int = knob(
-        8080, "SAGEMAKER_BIND_TO_PORT", "EI_PORT", parse=_whole, low=1, high=65535, help="the port of both routes"
-    )
+    port: int = knob(8080, "SAGEMAKER_BIND_TO_PORT", "EI_PORT", parse=_whole, low=1, high=65535, help="the port of both routes")
     safe_port_range: tuple[int, int] | None = knob(
-        None, "SAGEMAKER_SAFE_PORT_RANGE", parse=_port_range, help="LOW-HIGH: the only ports that may be listened on besides --port"
+        None,
+        "SAGEMAKER_SAFE_PORT_RANGE",
+        parse=_port_range,
+        help="LOW-HIGH: the only ports that may be listened on besides --port",
     )
     base_dir: Path | None = knob(
         None, "SAGEMAKER_BASE_DIR", parse=Path, help="the folder that holds model/, where it is not /opt/ml"
@@ -95,74 +96,148 @@ class Settings:
     submit_directory: str = knob(
         "", "SAGEMAKER_SUBMIT_DIRECTORY", help="where the user script lies, where it is not in the model directory's code/"
     )
-    handler: str = knob("", "SAGEMAKER_HANDLER", help="FILE.py:function or a module: a handler service to run instead of the user script's functions")
+    handler: str = knob(
+        "",
+        "SAGEMAKER_HANDLER",
+        help="FILE.py:function or a module: a handler service to run instead of the user script's functions",
+    )
     default_accept: str = knob(
-        "application/json", "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", help="the content type of answers to requests that ask for none"
+        "application/json",
+        "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT",
+        help="the content type of answers to requests that ask for none",
     )
     workers: int = knob(
-        0, "SAGEMAKER_MODEL_SERVER_WORKERS", "EI_WORKERS", parse=_whole, low=0, high=512, help="model processes; 0: one per core of the cgroup quota"
+        0,
+        "SAGEMAKER_MODEL_SERVER_WORKERS",
+        "EI_WORKERS",
+        parse=_whole,
+        low=0,
+        high=512,
+        help="model processes; 0: one per core of the cgroup quota",
     )
     placement: str = knob(
-        "auto", "EI_PLACEMENT", parse=_choice("auto", "inline", "pool"), help="where a pass runs: auto (measured), inline (on the event loop) or pool (model processes)"
+        "auto",
+        "EI_PLACEMENT",
+        parse=_choice("auto", "inline", "pool"),
+        help="where a pass runs: auto (measured), inline (on the event loop) or pool (model processes)",
     )
     wide: bool = knob(
-        True, "EI_WIDE", parse=_flag, help="keep one more model process that gives a lone request the threads of all cores (pool only)"
+        True,
+        "EI_WIDE",
+        parse=_flag,
+        help="keep one more model process that gives a lone request the threads of all cores (pool only)",
     )
     preload: bool = knob(
         True, "EI_PRELOAD", parse=_flag, help="load the model once and fork; off: every model process loads for itself"
     )
-    omp_threads: int = knob(
-        1, "OMP_NUM_THREADS", parse=_whole, low=1, high=512, help="OpenMP threads of each model process"
-    )
+    omp_threads: int = knob(1, "OMP_NUM_THREADS", parse=_whole, low=1, high=512, help="OpenMP threads of each model process")
     deadline: float = knob(
-        55.0, "EI_DEADLINE_SECONDS", "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS", "SAGEMAKER_MODEL_SERVER_TIMEOUT",
-        parse=_seconds, low=0.05, high=86400, help="seconds until an unanswered invocation is a 504"
+        55.0,
+        "EI_DEADLINE_SECONDS",
+        "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS",
+        "SAGEMAKER_MODEL_SERVER_TIMEOUT",
+        parse=_seconds,
+        low=0.05,
+        high=86400,
+        help="seconds until an unanswered invocation is a 504",
     )
     queue_size: int = knob(
-        0, "EI_QUEUE_SIZE", "MMS_JOB_QUEUE_SIZE", parse=_whole, low=0, high=100000,
-        help="invocations that may wait; more are a 503; 0: 100 in the pool, 1024 in each inline process"
+        0,
+        "EI_QUEUE_SIZE",
+        "MMS_JOB_QUEUE_SIZE",
+        parse=_whole,
+        low=0,
+        high=100000,
+        help="invocations that may wait; more are a 503; 0: 100 in the pool, 1024 in each inline process",
     )
     queue_mb: int = knob(
         512, "EI_QUEUE_MB", parse=_whole, low=1, high=1 << 20, help="MiB of request bodies held at once; more is a 503"
     )
     max_payload_mb: int = knob(
-        100, "SAGEMAKER_MAX_PAYLOAD_IN_MB", "EI_MAX_PAYLOAD_MB", parse=_whole, low=0, high=4096, help="MiB of a request body, packed or unpacked; 0: 4096"
+        100,
+        "SAGEMAKER_MAX_PAYLOAD_IN_MB",
+        "EI_MAX_PAYLOAD_MB",
+        parse=_whole,
+        low=0,
+        high=4096,
+        help="MiB of a request body, packed or unpacked; 0: 4096",
     )
     max_header_bytes: int = knob(
         32768, "EI_MAX_HEADER_BYTES", parse=_whole, low=1024, high=1 << 20, help="bytes of a request line and its headers"
     )
     max_connections: int = knob(
-        4096, "EI_MAX_CONNECTIONS", parse=_whole, low=1, high=1 << 20, help="open connections of a process; more are closed at once"
+        4096,
+        "EI_MAX_CONNECTIONS",
+        parse=_whole,
+        low=1,
+        high=1 << 20,
+        help="open connections of a process; more are closed at once",
     )
     header_timeout: float = knob(
-        15.0, "EI_HEADER_TIMEOUT_SECONDS", parse=_seconds, low=0.1, high=3600, help="seconds for a request's headers, and for a pause within its body"
+        15.0,
+        "EI_HEADER_TIMEOUT_SECONDS",
+        parse=_seconds,
+        low=0.1,
+        high=3600,
+        help="seconds for a request's headers, and for a pause within its body",
     )
     body_timeout: float = knob(
         60.0, "EI_BODY_TIMEOUT_SECONDS", parse=_seconds, low=0.1, high=3600, help="seconds for a whole request body"
     )
     keep_alive: float = knob(
-        75.0, "EI_KEEP_ALIVE_SECONDS", parse=_seconds, low=0, high=86400, help="seconds that an idle connection is kept; 0: close after each answer"
+        75.0,
+        "EI_KEEP_ALIVE_SECONDS",
+        parse=_seconds,
+        low=0,
+        high=86400,
+        help="seconds that an idle connection is kept; 0: close after each answer",
     )
     grace: float = knob(
-        25.0, "EI_GRACE_SECONDS", parse=_seconds, low=0, high=3600, help="seconds to answer what was accepted after SIGTERM (the platform kills after 30)"
+        25.0,
+        "EI_GRACE_SECONDS",
+        parse=_seconds,
+        low=0,
+        high=3600,
+        help="seconds to answer what was accepted after SIGTERM (the platform kills after 30)",
     )
     startup_timeout: float = knob(
         600.0, "SAGEMAKER_STARTUP_TIMEOUT", parse=_seconds, low=1, high=86400, help="seconds for the model to load"
     )
-    log_level: int = knob(20, "EI_LOG_LEVEL", "SAGEMAKER_CONTAINER_LOG_LEVEL", parse=_log_level, help="what the log says: 10, 20, 30, 40 or a name")
+    log_level: int = knob(
+        20,
+        "EI_LOG_LEVEL",
+        "SAGEMAKER_CONTAINER_LOG_LEVEL",
+        parse=_log_level,
+        help="what the log says: 10, 20, 30, 40 or a name",
+    )
     log_format: str = knob("text", "EI_LOG_FORMAT", parse=_choice("text", "json"), help="text or json lines")
     access_log: bool = knob(True, "EI_ACCESS_LOG", parse=_flag, help="one line an invocation")
-    reload: bool = knob(False, "EI_RELOAD", parse=_flag, help="load again when a file of the user's code changes (for work on a script)")
+    reload: bool = knob(
+        False, "EI_RELOAD", parse=_flag, help="load again when a file of the user's code changes (for work on a script)"
+    )
     user: str = knob("", "EI_USER", help="uid to go on as where the start is root's (the image sets 10001)")
-    wheelhouse: str = knob("", "EI_WHEELHOUSE", help="a folder of wheels to install code/requirements.txt from, without an index")
-    repository_arn: str = knob("", "CA_REPOSITORY_ARN", help="an AWS CodeArtifact repository to install code/requirements.txt from")
-    pip: str = knob("", "EI_PIP", help="pip as a zipapp, for a user's requirements where pip is not installed (the image sets it)")
+    wheelhouse: str = knob(
+        "", "EI_WHEELHOUSE", help="a folder of wheels to install code/requirements.txt from, without an index"
+    )
+    repository_arn: str = knob(
+        "", "CA_REPOSITORY_ARN", help="an AWS CodeArtifact repository to install code/requirements.txt from"
+    )
+    pip: str = knob(
+        "", "EI_PIP", help="pip as a zipapp, for a user's requirements where pip is not installed (the image sets it)"
+    )
     site: Path = knob(Path("/tmp/ei/site"), "EI_SITE", parse=Path, help="where code/requirements.txt is installed to")
-    multi_model: bool = knob(False, "SAGEMAKER_MULTI_MODEL", parse=_flag, help="serve many models, loaded and unloaded by the platform")
+    multi_model: bool = knob(
+        False, "SAGEMAKER_MULTI_MODEL", parse=_flag, help="serve many models, loaded and unloaded by the platform"
+    )
     batch: bool = knob(False, "SAGEMAKER_BATCH", parse=_flag, help="set by the platform in a batch transform job")
     batch_strategy: str = knob("", "SAGEMAKER_BATCH_STRATEGY", help="set by the platform in a batch transform job")
     max_concurrent_transforms: int = knob(
-        0, "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS", parse=_whole, low=0, high=100000, help="set by the platform in a batch transform job"
+        0,
+        "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS",
+        parse=_whole,
+        low=0,
+        high=100000,
+        help="set by the platform in a batch transform job",
     )
     region: str = knob("", "SAGEMAKER_REGION", "AWS_REGION", help="the AWS region, for CodeArtifact")
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)

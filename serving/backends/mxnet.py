@@ -27,6 +27,7 @@ MAX_EXECUTORS = 24
 MAX_BATCH_BYTES = 4 << 20
 """Input bytes of the largest batch that one pass takes: beyond it a batch gains nothing and costs memory."""
 
+
 def load(layout: Layout, signature: Signature | None = None) -> SymbolModel:
     """The model of a layout's symbol and parameters; ModelError where MXNet cannot make one of them."""
     mx = import_mxnet()
@@ -106,7 +107,9 @@ class SymbolModel:
         feeds = [tensor for tensor in signature.inputs if tensor.name in names]
         absent = [tensor.name for tensor in signature.inputs if tensor.name not in names]
         if absent:
-            raise ModelError(f"the signature names inputs that the symbol does not have: {absent}; it has {sorted(names - set(args))}")
+            raise ModelError(
+                f"the signature names inputs that the symbol does not have: {absent}; it has {sorted(names - set(args))}"
+            )
         self._others = sorted(names - set(self._args) - {tensor.name for tensor in feeds})
         outputs = tuple(Tensor(name, None, np.dtype("float32")) for name in symbol.list_outputs())
         self.signature = Signature(tuple(feeds), outputs)
@@ -184,7 +187,11 @@ class SymbolModel:
     def _max_batch(self) -> int:
         if not self.stackable:
             return sys.maxsize
-        sizes = [np.prod(t.shape[1:], dtype=np.int64) * t.dtype.itemsize for t in self.signature.inputs if t.shape and None not in t.shape[1:]]
+        sizes = [
+            np.prod([size or 1 for size in t.shape[1:]], dtype=np.int64) * t.dtype.itemsize
+            for t in self.signature.inputs
+            if t.shape and None not in t.shape[1:]
+        ]
         fitting = MAX_BATCH_BYTES // max(1, int(sum(sizes))) if sizes else 8
         return 1 << (max(1, min(64, fitting)).bit_length() - 1)
 
@@ -225,4 +232,4 @@ def _view(array: Any) -> Array:
     dtype, shape = np.dtype(array.dtype), tuple(array.shape)
     size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     memory = (ctypes.c_char * size).from_address(_pointer(array.handle))
-    return np.frombuffer(memory, dtype).reshape(shape)
+    return np.asarray(np.frombuffer(memoryview(memory), dtype)).reshape(shape)

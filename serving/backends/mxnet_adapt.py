@@ -50,7 +50,14 @@ def _of_block(block: Any, signature: Signature) -> LoadedModel:
     if isinstance(block, mx.gluon.HybridBlock):
         try:
             return _trace(block, signature)
-        except (mx.MXNetError, mx.gluon.parameter.DeferredInitializationError, TypeError, ValueError, AttributeError, AssertionError):
+        except (
+            mx.MXNetError,
+            mx.gluon.parameter.DeferredInitializationError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            AssertionError,
+        ):
             pass  # its hybrid_forward looks at values or shapes, or its parameters wait for a first pass
     return BlockModel(block, signature)
 

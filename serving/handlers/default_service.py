@@ -3,6 +3,8 @@
     decode: bytes -> Inputs        (codecs, then the signature)
     predict: [Inputs] -> [Outputs] (rows of like shape share one pass)
     encode: Outputs -> Reply       (codecs, by Accept)
+
+`invocation.invoke` calls the three in this order.
 """
 
 from __future__ import annotations

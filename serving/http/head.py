@@ -20,7 +20,20 @@ REQUEST_ID_HEADERS = ("x-request-id", "x-amzn-requestid", "x-amzn-sagemaker-infe
 class Head:
     """A parsed request head. `length` is the Content-Length, None for a chunked body; header names keep their spelling."""
 
-    __slots__ = ("accept", "content_type", "expects", "fault", "headers", "keep_alive", "length", "method", "minor", "path", "query", "request_id")
+    __slots__ = (
+        "accept",
+        "content_type",
+        "expects",
+        "fault",
+        "headers",
+        "keep_alive",
+        "length",
+        "method",
+        "minor",
+        "path",
+        "query",
+        "request_id",
+    )
 
     def __init__(self, method: str, target: str, minor: int, keep_alive: bool, headers: list[tuple[str, str]]) -> None:
         self.method, self.minor, self.keep_alive, self.headers = method, minor, keep_alive, headers

@@ -298,4 +298,3 @@ class Connection(asyncio.BufferedProtocol):
             self.transport.write_eof()
         else:
             self.transport.close()
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -45,7 +46,7 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
-def check_headers(headers: list[Header]) -> None:
+def check_headers(headers: Sequence[Header]) -> None:
     """UserCodeError where a header that a script set would break the reply apart."""
     for name, value in headers:
         if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum()):
@@ -67,5 +68,5 @@ def _prefix(status: int, content_type: str) -> bytes:
     return prefix
 
 
-def _extra(headers: tuple[Header, ...] | list[Header]) -> bytes:
+def _extra(headers: Sequence[Header]) -> bytes:
     return "".join(f"{name}: {value}\r\n" for name, value in headers if name.lower() not in _OWN).encode("latin-1")

@@ -3,6 +3,8 @@
     GET, HEAD /ping        200 exactly when the next invocation would be answered, else 503
     POST /invocations      the request line
     anything else          the Flask app, in a thread
+
+What can be refused by the head alone is refused before the body is read.
 """
 
 from __future__ import annotations

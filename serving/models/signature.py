@@ -56,7 +56,7 @@ class Signature:
     def _matched(self, inputs: Inputs) -> list[tuple[Tensor, Array]]:
         expected = [tensor.name for tensor in self.inputs]
         if UNNAMED in inputs:
-            raise BadRequest(f"the model has the inputs {expected}: name each tensor, as in {{\"{expected[0]}\": [...], ...}}")
+            raise BadRequest(f'the model has the inputs {expected}: name each tensor, as in {{"{expected[0]}": [...], ...}}')
         missing = [name for name in expected if name not in inputs]
         unknown = [name[:40] for name in inputs if name not in expected]
         if missing or unknown:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from serving.backends import mxnet_import
 from serving.backends.base import LoadedModel
 from serving.errors import ModelError
 from serving.handlers import user_script
@@ -26,6 +27,7 @@ def load(settings: Settings) -> Service:
     """The service of the settings' model directory; ModelError says what was expected and what was found."""
     layout = detect(settings.model_dir, settings.program, settings.submit_directory)
     options = Options(layout, None, settings.default_accept, settings.max_payload, layout.directory.name)
+    mxnet_import.hook()
     if settings.handler:
         from serving.handlers import entry
 
@@ -45,7 +47,9 @@ def load(settings: Settings) -> Service:
 def load_model(layout: Layout) -> LoadedModel:
     """The model that the layout's own files make, without a user script."""
     if layout.symbol is None:
-        raise ModelError(f"{layout.directory} holds no symbol and parameters, and its user script has no model_fn to load a model")
+        raise ModelError(
+            f"{layout.directory} holds no symbol and parameters, and its user script has no model_fn to load a model"
+        )
     from serving.backends import mxnet
 
     return mxnet.load(layout)

@@ -81,7 +81,10 @@ class Metrics:
             seen += self.total(_HISTOGRAM + at)
             cumulative.append(("+Inf" if bound == float("inf") else str(bound), seen))
         yield HistogramMetricFamily(
-            "ei_invocation_seconds", "Seconds from a request's head to its reply.", buckets=cumulative, sum_value=self.total(_SUM)
+            "ei_invocation_seconds",
+            "Seconds from a request's head to its reply.",
+            buckets=cumulative,
+            sum_value=self.total(_SUM),
         )
         stages = CounterMetricFamily("ei_stage_seconds", "Seconds spent in each stage of the line.", labels=["stage"])
         for at, stage in enumerate(STAGES):
@@ -101,5 +104,5 @@ def exposition(metrics: Metrics) -> tuple[bytes, str]:
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(metrics)  # type: ignore[arg-type]
+    registry.register(metrics)
     return generate_latest(registry), CONTENT_TYPE_LATEST
