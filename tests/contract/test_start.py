@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -35,14 +36,20 @@ def model(models: Path) -> Iterator[Path]:
 def refused(*arguments: str, **env: str) -> str:
     """What `serve` says as it refuses to start."""
     command = [sys.executable, "-m", "serving", *arguments]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, timeout=SECONDS, check=False
-    )
-    assert done.returncode == 1, done.stderr
-    told = [line for line in done.stderr.splitlines() if line.startswith("serve: ")]
-    assert len(told) == 1, done.stderr
-    assert "Traceback" not in done.stderr + done.stdout
-    return done.stderr[done.stderr.index("serve: ") :]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )  # fmt: skip
+    try:
+        stdout, stderr = process.communicate(timeout=SECONDS)
+    finally:
+        if process.poll() is None:  # it serves: its workers end with it
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    assert process.returncode == 1, stderr
+    told = [line for line in stderr.splitlines() if line.startswith("serve: ")]
+    assert len(told) == 1, stderr
+    assert "Traceback" not in stderr + stdout
+    return stderr[stderr.index("serve: ") :]
 
 
 def cut(path: Path) -> None:
