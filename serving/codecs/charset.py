@@ -22,7 +22,7 @@ _READ = frozenset(
 
 @lru_cache(maxsize=64)
 def encoding(label: str) -> str:
-    """Look up Python's name of a charset label; UnsupportedMediaType where it is not one of the text encodings that are read."""
+    """Look up Python's name of a charset label; UnsupportedMediaType where it is none that is read."""
     try:
         name = codecs.lookup(label).name if _LABEL.fullmatch(label) else ""
     except LookupError:

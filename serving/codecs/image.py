@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import struct
-import warnings
 import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 CONTENT_TYPES = ("application/x-image", "image/*")
 
 # Pillow reads more, some of it by running other programs (EPS) or through rarely used decoders.
-_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "WEBP", "GIF", "TIFF")
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF")
 _FAULTS = (OSError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, OverflowError)
 _FAULTS_BELOW = (struct.error, zlib.error, MemoryError)
 
@@ -74,17 +73,17 @@ def _picture(body: bytes, channels: int, limit: int) -> Image:
     """Unpack, turn upright and convert, all of it inside the faults that `decode` catches."""
     from PIL import Image, ImageOps
 
-    # Our own limit is told from the header, before any pixel is unpacked; Pillow's would be a line in the log.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            picture = Image.open(io.BytesIO(body), formats=_FORMATS)
-        except Image.DecompressionBombError:
-            raise BadRequest(f"the picture unpacks to more than {limit} bytes") from None
+    too_large = BadRequest(f"the picture unpacks to more than {limit} bytes")
+    try:
+        picture = Image.open(io.BytesIO(body), formats=_FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise too_large from None
     width, height = picture.size
     if width * height * _PIXEL_BYTES > limit:
-        raise BadRequest(f"the picture of {width} x {height} unpacks to more than {limit} bytes")
+        raise too_large
     upright = ImageOps.exif_transpose(picture)
+    if "transparency" in upright.info:
+        upright = upright.convert("RGBA")
     if upright.mode.startswith("I"):
         upright = Image.fromarray(np.clip(np.asarray(upright, np.int32) >> 8, 0, 255).astype(np.uint8))
     return upright.convert("RGB" if channels == 3 else "L")

@@ -13,7 +13,8 @@ Forms that are read, as AWS's and TensorFlow Serving's containers and the Open I
 
 Numbers: JSON has no NaN and no infinity (RFC 8259, section 6). The words NaN and Infinity, and numbers too large for a
 double, are a 400 that says to send null; null among numbers reads as NaN; in answers NaN and infinities are null. Whole
-numbers stay integers (int64, uint64 where one needs it); one beyond 64 bits is a 400. Of repeated keys the last counts. Arrays without elements are a 400.
+numbers stay integers (int64, uint64 where one needs it); one beyond 64 bits is a 400. Of repeated keys the last counts.
+Arrays without elements are a 400.
 
 Answers: one output is its bare nested list (AWS's MXNet container), several are {"name": [...]}; floats are written in the
 fewest digits that read back as the same value of their own dtype.

@@ -29,6 +29,9 @@ Header: TypeAlias = "tuple[np.dtype[Any], tuple[int, ...], bool]"
 # numpy reads no longer headers either: ast.literal_eval is not made for large texts.
 _MAX_HEADER = 10_000
 _MAX_RANK = 32
+
+# Longer ones could state lengths of strings that overflow inside numpy.
+_MAX_DESCR = 10
 _KINDS = "biufUS"
 _SIZES = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (2, 4, 8)}
 
@@ -98,7 +101,7 @@ def _header(text: bytes) -> Header:
 
 def _dtype(descr: object) -> np.dtype[Any]:
     try:
-        dtype = np.dtype(descr) if isinstance(descr, str) and len(descr) < 20 else np.dtype(np.void)
+        dtype = np.dtype(descr) if isinstance(descr, str) and len(descr) <= _MAX_DESCR else np.dtype(np.void)
     except (TypeError, ValueError, OverflowError, SyntaxError):
         raise BadRequest(f"malformed NPY header: unknown dtype {str(descr)[:40]!r}") from None
     if dtype.kind == "O":

@@ -3,7 +3,8 @@
     bytes -> zip directory -> member, at most what is left of the limit -> npy.array -> Inputs
 
 The name of a member is the name of its tensor; the single `arr_0` of an archive without names is unnamed. A matrix that
-`scipy.sparse.save_npz` wrote, as AWS's toolkit reads it, is made dense. Bombs end as a 400 before they take memory.
+`scipy.sparse.save_npz` wrote, as AWS's toolkit reads it, is made dense for a model's signature; without one its parts are
+given by their names. Bombs end as a 400 before they take memory.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ CONTENT_TYPES = ("application/x-npz",)
 
 _MAX_MEMBERS = 1000
 _ENTRY = b"PK\x01\x02"
+_ENCRYPTED = 1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _FAULTS = (
     zipfile.BadZipFile,
@@ -46,8 +48,8 @@ def decode(body: bytes | memoryview, params: Mapping[str, str], signature: Signa
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             arrays = _arrays(archive, limit)
     except _FAULTS as fault:
-        raise BadRequest(f"malformed NPZ archive: {str(fault)[:100]}") from None
-    if sparse.is_matrix(arrays):
+        raise BadRequest(f"malformed NPZ archive: {str(fault)[:60]}") from None
+    if signature is not None and sparse.is_matrix(arrays):
         return {UNNAMED: sparse.matrix(arrays, limit)}
     if not arrays:
         raise BadRequest("the NPZ archive is empty: expected an array for each input")
@@ -83,8 +85,8 @@ def _arrays(archive: zipfile.ZipFile, limit: int) -> dict[str, Array]:
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int) -> bytes:
     """Unpack a member of at most `left` bytes, whatever size its entry states."""
-    if member.compress_type not in _METHODS:
-        raise BadRequest(f"{member.filename[:40]!r} in the NPZ archive is packed by another method than deflate")
+    if member.compress_type not in _METHODS or member.flag_bits & _ENCRYPTED:
+        raise BadRequest(f"{member.filename[:40]!r} in the NPZ archive is encrypted, or packed by another method than deflate")
     with archive.open(member) as file:
         data = file.read(left + 1)
     if len(data) > left:

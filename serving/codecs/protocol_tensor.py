@@ -1,4 +1,4 @@
-"""The tensors of an Open Inference Protocol request (version 2, "inference request JSON object"): shape and datatype beside flat data."""
+"""The tensors of an Open Inference Protocol request, version 2: name, shape and datatype beside flat (or nested) data."""
 
 from __future__ import annotations
 

@@ -61,6 +61,7 @@ def encode(outputs: Outputs, params: Mapping[str, str]) -> bytes:
     if len({len(column) for column in columns.values()}) != 1:
         raise NotAcceptable("the outputs differ in their number of rows: accept application/json")
     fields = {name: _field(column) for name, column in columns.items()}
+    columns = {name: column.astype(_DTYPES[fields[name]], copy=False) for name, column in columns.items()}
     frames = []
     for at in range(len(next(iter(columns.values())))):
         record = _record_type()()
@@ -75,27 +76,28 @@ def encode(outputs: Outputs, params: Mapping[str, str]) -> bytes:
 
 def _frames(body: bytes) -> Iterator[bytes]:
     """Cut the body into records; a record that held the magic number was split there by its writer."""
-    at, parts = 0, b""
+    at = 0
+    parts: list[bytes] = []
     while at < len(body):
-        if len(body) - at < 8:
-            raise BadRequest(f"malformed RecordIO: truncated at byte {at}")
-        magic, word = struct.unpack_from("<II", body, at)
-        part, length = word >> _LENGTH_BITS, word & (1 << _LENGTH_BITS) - 1
-        if magic != MAGIC or part > _END or (part in (_WHOLE, _BEGIN)) == bool(parts):
-            raise BadRequest(f"malformed RecordIO: no frame begins at byte {at}")
-        if at + 8 + length > len(body):
-            raise BadRequest(f"malformed RecordIO: the frame at byte {at} is truncated")
-        data = body[at + 8 : at + 8 + length]
-        at += 8 + length + -length % 4
-        if part == _WHOLE:
-            yield data
-            continue
-        parts += data if part == _BEGIN else struct.pack("<I", MAGIC) + data
-        if part == _END:
-            yield parts
-            parts = b""
+        part, data = _part(body, at, is_open=bool(parts))
+        at += 8 + len(data) + -len(data) % 4
+        parts.append(data)
+        if part in (_WHOLE, _END):
+            yield struct.pack("<I", MAGIC).join(parts)
+            parts = []
     if parts:
         raise BadRequest("malformed RecordIO: the last record has no end")
+
+
+def _part(body: bytes, at: int, *, is_open: bool) -> tuple[int, bytes]:
+    """Read the frame at a position; `is_open` where it must go on with a record."""
+    magic, word = struct.unpack_from("<II", body, at) if len(body) - at >= 8 else (0, 0)
+    part, length = word >> _LENGTH_BITS, word & (1 << _LENGTH_BITS) - 1
+    if magic != MAGIC or part not in ((_MIDDLE, _END) if is_open else (_WHOLE, _BEGIN)):
+        raise BadRequest(f"malformed RecordIO: no frame begins at byte {at}")
+    if at + 8 + length > len(body):
+        raise BadRequest(f"malformed RecordIO: the frame at byte {at} is truncated")
+    return part, body[at + 8 : at + 8 + length]
 
 
 def _frame(data: bytes) -> bytes:
