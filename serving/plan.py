@@ -18,7 +18,7 @@ from serving.telemetry.metrics import Metrics
 if TYPE_CHECKING:
     from flask import Flask
 
-MAX_PROCESSES = 1024
+MAX_PROCESSES = 256
 
 
 @dataclass
@@ -32,6 +32,7 @@ class Plan:
     listeners: list[socket.socket] = field(default_factory=list)
     link: socket.socket | None = None
     arena: Arena | None = None
+    generation: int = 0
     metrics: Metrics = field(default_factory=lambda: Metrics(MAX_PROCESSES))
     _booted: mmap.mmap = field(default_factory=lambda: mmap.mmap(-1, MAX_PROCESSES))
 
@@ -56,10 +57,22 @@ class Plan:
         """Listen: one socket for each process that accepts, so that each has its own share of the connections."""
         self.listeners = _listeners(self.settings, self.narrow if self.placement.kind == "inline" else 1)
         if self.placement.kind == "pool":
-            self.arena = Arena(self.settings.queue_mb << 20)
-            self.link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.link.bind("")  # the kernel picks a name that no other socket has
-            self.link.listen(self.processes)
+            self._open_pool()
+
+    def to_pool(self) -> bool:
+        """Change an inline plan into a pool; False where it is one already."""
+        if self.placement.kind == "pool":
+            return False
+        self.placement = Placement("pool", "the user script turned out slow")
+        self.generation += 1
+        self._open_pool()
+        return True
+
+    def _open_pool(self) -> None:
+        self.arena = Arena(self.settings.queue_mb << 20)
+        self.link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.link.bind("")  # the kernel picks a name that no other socket has
+        self.link.listen(self.processes)
 
     def load(self) -> Service:
         """Load the service in this process."""

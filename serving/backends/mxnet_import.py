@@ -14,6 +14,8 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -48,6 +50,7 @@ def import_mxnet() -> ModuleType:
     global synchronous
     if "mxnet" in sys.modules:
         return sys.modules["mxnet"]
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Hook)]
     settings.put("OMP_NUM_THREADS", "1", keep=True)
     settings.put("MXNET_ENGINE_TYPE", "NaiveEngine")  # 1.8-2.2x on tiny models
     settings.put("MXNET_SUBGRAPH_VERBOSE", "0", keep=True)
@@ -62,6 +65,33 @@ def import_mxnet() -> ModuleType:
     if importlib.util.find_spec("scipy"):
         module.ndarray.sparse.spsp = _Lazy("scipy.sparse")  # sparse arrays get it back on first use
     return module
+
+
+class _Hook(Loader):
+    """Finds `mxnet` for whoever imports it first, a user script say, and imports it our way."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """The module as `import_mxnet` makes it; None for every other name."""
+        if name != "mxnet":
+            return None
+        sys.meta_path.remove(self)
+        return ModuleSpec(name, self)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Import it, and keep the spec that it has of its own."""
+        module = import_mxnet()
+        self._spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Nothing is left to run."""
+        module.__spec__ = self._spec
+
+
+def hook() -> None:
+    """See to it that a later `import mxnet` of anybody's is `import_mxnet`."""
+    if "mxnet" not in sys.modules and not any(isinstance(finder, _Hook) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Hook())
 
 
 @contextmanager

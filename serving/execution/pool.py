@@ -32,6 +32,9 @@ QUEUE_SIZE = 100
 INLINE_BODY_BYTES = 1 << 15
 """Bodies up to this size travel in the message; larger ones are received into the arena."""
 
+RESTART_SECONDS = 2.0
+"""How long the pool counts as ready without a model process, once it had one: a fork takes a few milliseconds."""
+
 Job = tuple[Sink, Request]
 
 
@@ -76,6 +79,7 @@ class Pool:
     def __init__(self, arena: Arena, recorder: Recorder, narrow: int, deadline: float, queue_size: int) -> None:
         self._arena, self._recorder, self._narrow = arena, recorder, narrow
         self._deadline, self._queue_size = deadline, queue_size or QUEUE_SIZE
+        self.seen = -RESTART_SECONDS  # when a model process was last there, on the perf_counter clock
         self._queue: deque[Job] = deque()
         self._idle: list[Link] = []
         self._wide: Link | None = None
@@ -83,8 +87,10 @@ class Pool:
 
     @property
     def ready(self) -> bool:
-        """Whether a model process is there to answer."""
-        return any(link.slot <= self._narrow for link in (*self._idle, *self._running))
+        """Whether a model process is there to answer, or was a moment ago: the next one is being forked then."""
+        if any(link.slot <= self._narrow for link in (*self._idle, *self._running)):
+            self.seen = perf_counter()
+        return perf_counter() - self.seen < RESTART_SECONDS
 
     @property
     def busy(self) -> bool:

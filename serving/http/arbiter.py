@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -17,6 +18,7 @@ from gunicorn.glogging import Logger as GunicornLogger
 from serving.http.worker import Worker
 from serving.plan import Plan
 
+log = logging.getLogger("ei.processes")
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - heartbeat files must not lie on a disk that may stall, or be read-only
 HANG_SECONDS = 15
 """Beyond the deadline: what a process may be silent for before it counts as hung in native code."""
@@ -82,10 +84,24 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
 
     handle_quit = handle_int
 
-    def spawn_workers(self) -> None:
-        """Fork what is missing, at once: nothing here can stampede."""
-        for _ in range(self.num_workers - len(self.WORKERS)):
+    def handle_usr1(self) -> None:
+        """An inline process found its script slow: go on with a pool. Connections wait in the listeners, which stay open."""
+        if not self.plan.to_pool():
+            return
+        log.warning("the user script took longer than an event loop can wait: going on with a pool of model processes")
+        self.kill_workers(signal.SIGTERM)
+        self.num_workers = self.plan.processes
+        self.manage_workers()
+
+    def manage_workers(self) -> None:
+        """Keep one process for each slot; those that drain are not counted, nor ended once more."""
+        missing = self.num_workers - len(self.current())
+        for _ in range(missing):
             self.spawn_worker()
+
+    def current(self) -> list[Worker]:
+        """The processes of the plan as it is now; others are draining."""
+        return [worker for worker in self.WORKERS.values() if worker.generation == self.plan.generation]
 
     def start_failed(self) -> None:
         """A process ended before it served; too many in a row end the server instead of looping."""
@@ -99,13 +115,15 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
 
 
 def _take_slot(arbiter: Arbiter, worker: Worker) -> None:
-    taken = {other.slot for other in arbiter.WORKERS.values()}
-    worker.plan = arbiter.plan
+    taken = {other.slot for other in arbiter.current()}
+    worker.plan, worker.generation = arbiter.plan, arbiter.plan.generation
     worker.slot = next(slot for slot in range(arbiter.plan.processes) if slot not in taken)
     arbiter.plan.starts(worker.slot)
 
 
 def _note_end(arbiter: Arbiter, worker: Worker) -> None:
+    if worker.generation != arbiter.plan.generation:
+        return
     if arbiter.plan.has_booted(worker.slot):
         arbiter.start_worked()
     else:

@@ -5,7 +5,8 @@
              slots 1..narrow     model processes of OMP_NUM_THREADS threads
              the last            the wide model process, with all cores' threads
 
-gunicorn's arbiter keeps the slots filled; workers only serve.
+gunicorn's arbiter keeps the slots filled; workers only serve. An inline process whose script turns out slow asks the
+arbiter, by SIGUSR1, to go on with a pool.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from time import perf_counter
 
 import uvloop
 from gunicorn import util
@@ -47,6 +49,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
     """One process of the plan."""
 
     slot = 0
+    generation = 0
     plan: Plan
 
     def init_process(self) -> None:
@@ -54,10 +57,9 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         util.seed()
         self.init_signals()
         gc.freeze()
-        for at, sock in enumerate(self.plan.listeners):
-            if at != self._listener_at():
-                sock.close()
-        self.plan.metrics.use(self.slot)
+        self.placement = self.plan.placement.kind  # the arbiter's may change while this process drains
+        self.listeners = self._take_listeners()
+        self.plan.metrics.use(self.age)
         self.run()
 
     def init_signals(self) -> None:
@@ -70,18 +72,23 @@ class Worker(GunicornWorker):  # type: ignore[misc]
 
     def run(self) -> None:
         """Serve in this slot's role."""
-        if self.plan.placement.kind == "inline":
+        if self.placement == "inline":
             uvloop.run(self._serve(self._inline))
         elif self.slot == 0:
             uvloop.run(self._serve(self._front))
         else:
             self._run_model_process()
 
-    def _listener_at(self) -> int:
-        """Which of the plan's listeners this process accepts from; -1 for none."""
-        if self.plan.placement.kind == "inline":
-            return self.slot
-        return 0 if self.slot == 0 else -1
+    def _take_listeners(self) -> list[socket.socket]:
+        """Those of the plan's listeners that this process accepts from: its own inline, all at the front; others are closed."""
+        if self.placement == "inline":
+            taken = [self.plan.listeners[self.slot]]
+        else:
+            taken = self.plan.listeners if self.slot == 0 else []
+        for sock in self.plan.listeners:
+            if sock not in taken:
+                sock.close()
+        return taken
 
     # ---- roles
 
@@ -92,14 +99,20 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         placement.warm_inline(service)
         executor = Inline(service, recorder, asyncio.get_running_loop(), settings.queue_size)
         if not isinstance(service, DefaultService):
-            executor.alarm = Alarm(settings.deadline)
+            executor.alarm = Alarm(settings.deadline, slow=self._ask_for_pool)
             executor.retire = lambda: os.kill(os.getpid(), signal.SIGTERM)
         return executor
+
+    def _ask_for_pool(self) -> None:
+        if self.plan.settings.placement == "auto":
+            os.kill(self.ppid, signal.SIGUSR1)
 
     async def _front(self, recorder: Recorder) -> Executor:
         plan = self.plan
         assert plan.arena is not None and plan.link is not None
         pool = Pool(plan.arena, recorder, plan.narrow, plan.settings.deadline, plan.settings.queue_size)
+        if plan.generation:  # an inline service before: known to answer
+            pool.seen = perf_counter()
         self._links = await listen(pool, plan.link)
         return pool
 
@@ -135,12 +148,11 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         executor = await make(recorder)
         control = Bridge(plan.create_app, plan.settings.port)
         routes = Routes(limits.of(plan.settings), executor, recorder, control, plan.check)
-        listener = plan.listeners[self._listener_at()]
-        server = await loop.create_server(lambda: Connection(routes), sock=_own(listener), backlog=BACKLOG)
+        servers = [await loop.create_server(lambda: Connection(routes), sock=sock, backlog=BACKLOG) for sock in self.listeners]
         plan.booted(self.slot)
         self.booted = True
         await self._watch(stop, routes)
-        await self._drain(server, routes)
+        await self._drain(servers, routes)
         executor.close()
         control.close()
         recorder.close()
@@ -155,10 +167,11 @@ class Worker(GunicornWorker):  # type: ignore[misc]
             except TimeoutError:
                 continue
 
-    async def _drain(self, server: asyncio.AbstractServer, routes: Routes) -> None:
+    async def _drain(self, servers: list[asyncio.Server], routes: Routes) -> None:
         """Answer what was accepted, within the grace time, and close what is idle."""
         await asyncio.sleep(LAST_ACCEPT_SECONDS)
-        server.close()
+        for server in servers:
+            server.close()
         routes.draining = True
         loop = asyncio.get_running_loop()
         end = loop.time() + self.plan.settings.grace
@@ -170,10 +183,4 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         for connection in list(routes.connections):
             connection.transport.close()
         await asyncio.sleep(0)
-
-
-def _own(listener: socket.socket) -> socket.socket:
-    """The listener as this process' own: closing it here leaves the arbiter's open for the next worker."""
-    listener.setblocking(False)
-    return listener
 
