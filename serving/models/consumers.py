@@ -111,7 +111,7 @@ def _rnn_features(graph: Graph, user: Node) -> int | None:
         return first[1] if len(first) == 2 else None
     gates, hidden = GATES.get(user.attrs.get("mode", ""), 0), user.number("state_size", 0)
     ways, layers = 2 if user.flag("bidirectional", False) else 1, user.number("num_layers", 0)
-    if not gates or not hidden or not layers or user.attrs.get("projection_size", "None") != "None":
+    if len(packed) != 1 or not gates or not hidden or not layers or user.attrs.get("projection_size", "None") != "None":
         return None
     row = gates * hidden * ways
     biases, upper = 2 * row * layers, row * (hidden * ways + hidden) * (layers - 1)

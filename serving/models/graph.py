@@ -5,6 +5,7 @@ Symbols of all versions look alike here: the attributes of a node are in `attrs`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 from serving.errors import ModelError
 
 VARIABLE = "null"
+INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
 class Node(NamedTuple):
@@ -26,14 +28,14 @@ class Node(NamedTuple):
     def shape_attr(self, name: str) -> tuple[int, ...] | None:
         """A tuple of integers, as MXNet spells it (`(1, 3)`, `[1,3]`, `1`, `None` in it), or None where it is not that."""
         parts = [part.strip() for part in self.attrs.get(name, "").strip("()[] ").split(",") if part.strip()]
-        if not parts or not all(part.lstrip("-").isdigit() or part == "None" for part in parts):
+        if not parts or not all(INTEGER.fullmatch(part) or part == "None" for part in parts):
             return None
         return tuple(0 if part == "None" else int(part) for part in parts)
 
     def number(self, name: str, default: int) -> int:
         """A whole number, or the default where it is absent or none."""
         text = self.attrs.get(name, "").strip()
-        return int(text) if text.lstrip("-").isdigit() else default
+        return int(text) if INTEGER.fullmatch(text) else default
 
     def flag(self, name: str, default: bool) -> bool:
         """A truth value: MXNet writes `True`, `true` or `1`."""

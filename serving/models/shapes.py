@@ -177,5 +177,5 @@ def _shape(node: Node, asked: Shape) -> Shape:
 
 
 def _dtype(node: Node) -> np.dtype[Any]:
-    flag = node.attrs.get("__dtype__", "0")
-    return np.dtype(DTYPES[int(flag)]) if flag.isdigit() and int(flag) < len(DTYPES) else FLOAT32
+    flag = node.number("__dtype__", 0)
+    return np.dtype(DTYPES[flag]) if 0 <= flag < len(DTYPES) else FLOAT32

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from serving.models.consumers import Shape, demands
+from serving.models.consumers import RULES, Shape, demands
 from serving.models.graph import Graph
 
 Step = tuple[str, dict[str, str]]
@@ -133,6 +135,53 @@ def test_first_consumer_that_knows() -> None:
         {"op": "FullyConnected", "name": "f", "inputs": [[0, 0, 0], [1, 0, 0]]},
     ]
     assert demands(Graph({"nodes": nodes}, {"w": (3, 8)}))[0] == (None, 8)
+
+
+SIZES = st.lists(st.integers(0, 5), max_size=5).map(tuple)
+ATTRIBUTES = (
+    "axis",
+    "axes",
+    "kernel",
+    "layout",
+    "num_group",
+    "pad_width",
+    "dim1",
+    "dim2",
+    "mode",
+    "state_size",
+    "num_layers",
+    "flatten",
+)
+VALUES = (
+    "",
+    "0",
+    "-1",
+    "7",
+    "x",
+    "None",
+    "(1, 0)",
+    "(3, 1, 0, 2)",
+    "(0, 0, 0, 0, 1, 1, 1, 1)",
+    "NHWC",
+    "lstm",
+    "True",
+    "--5",
+    "\u00b2",
+)
+
+
+@settings(max_examples=100)
+@given(data=st.data())
+def test_any_graph_has_an_answer(data: st.DataObject) -> None:
+    """No graph, however its operators, attributes and parameters are put together, raises: the answer is a shape or None."""
+    nodes: list[dict[str, Any]] = [{"op": "null", "name": "x", "inputs": []}, {"op": "null", "name": "w", "inputs": []}]
+    for at in range(data.draw(st.integers(1, 6))):
+        attrs = data.draw(st.dictionaries(st.sampled_from(ATTRIBUTES), st.sampled_from(VALUES), max_size=4))
+        sources = data.draw(st.lists(st.integers(0, len(nodes) - 1), max_size=4))
+        op = data.draw(st.sampled_from(sorted(RULES)))
+        nodes.append({"op": op, "name": f"n{at}", "attrs": attrs, "inputs": [[source, 0, 0] for source in sources]})
+    for shape in demands(Graph({"nodes": nodes}, {"w": data.draw(SIZES)})):
+        assert shape is None or len(shape) > 0
 
 
 def test_long_chains() -> None:
