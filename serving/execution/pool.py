@@ -134,6 +134,8 @@ class Pool:
     def heard(self, link: Link, message: tuple[Any, ...]) -> None:
         """A message of a model process."""
         kind = message[0]
+        if link.overran:  # it has been answered for, and is being ended
+            return
         if kind == "replies":
             self._answer(link, message[1])
         elif kind == "ready":
