@@ -19,7 +19,10 @@ help: ## list the targets
 # --- the environment: a stamp for each lock, newer than the lock it was installed from
 
 env: $(VENV)/.demo ## create .venv with what serving and the demo need
+	@:
+
 dev: $(VENV)/.dev ## add what the tests need
+	@:
 
 $(VENV)/.demo: requirements/demo.txt pyproject.toml requirements/system.sh
 	@set -e; python=$$(PYTHON="$(PYTHON)" sh requirements/system.sh); test -x $(PY) || "$$python" -m venv $(VENV)
