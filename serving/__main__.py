@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -51,47 +53,61 @@ def serve(settings: Settings) -> None:
     from serving.plan import Plan
 
     began = perf_counter()
+    gc.disable()  # nothing of what a start makes is garbage; the workers freeze it and go on with the collector
     settings = prepare(settings)
-    service = store.load(settings)
-    loaded = perf_counter()
-    chosen = placement.choose(service, settings)
-    keep = settings.preload and not _has_threads()
-    plan = Plan(settings, service if keep else None, chosen, settings.model_dir.name)
-    if not keep:
-        log.info(
-            "every process loads the model for itself: %s",
-            "as EI_PRELOAD says" if not settings.preload else "the user script started threads",
-        )
+    if settings.preload:
+        with _time_limit(settings.startup_timeout):
+            service = store.load(settings)
+            chosen = placement.choose(service, settings)
+        if _has_threads():
+            _start_over(settings)
+    else:
+        service, chosen = None, placement.unmeasured(settings)
+    plan = Plan(settings, service, chosen, settings.model_dir.name)
     plan.open()
-    log.info(
-        "serving %s on port %d: loaded in %.2f s, placement %s (%s), %d processes",
-        settings.model_dir,
-        settings.port,
-        loaded - began,
-        chosen.kind,
-        chosen.why,
-        plan.processes,
-    )
-    gc.collect()
+    message = "serving %s on port %d: loaded in %.2f s, placement %s (%s), %d processes"
+    log.info(message, settings.model_dir, settings.port, perf_counter() - began, chosen.kind, chosen.why, plan.processes)
     Application(plan).run()
 
 
 def prepare(settings: Settings) -> Settings:
-    """Everything between the settings and the model: the archive, the uid, the user's requirements."""
+    """Everything between the settings and the model: the uid, the archive, the user's requirements."""
     from serving import privileges, requirements
     from serving.models import archive
 
-    unpacked = archive.directory_of(settings.model_dir, Path(tempfile.gettempdir()) / "ei" / "model")
-    directory = privileges.drop(settings, unpacked)
+    directory = privileges.drop(settings, settings.model_dir)
+    directory = archive.directory_of(directory, Path(tempfile.gettempdir()) / "ei" / "model")
     settings = replace(settings, model=directory, base_dir=None)
     code = directory / "code"
     requirements.install(code if code.is_dir() else None, settings, settings.pip)
     return settings
 
 
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """StartError where what is within takes longer, a user's `model_fn` say."""
+
+    def ring(signum: int, frame: object) -> None:
+        raise StartError(f"the model did not load within {seconds:g} s (SAGEMAKER_STARTUP_TIMEOUT)")
+
+    signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 def _has_threads() -> bool:
     """Whether this process has threads besides its own: they would not be there after a fork, and their locks would."""
     return len(os.listdir("/proc/self/task")) > 1
+
+
+def _start_over(settings: Settings) -> None:
+    """Begin again as a process that does not load the model itself: its children will, each for itself."""
+    log.warning("loading the model started threads, which do not survive a fork: every process loads it for itself")
+    arguments = [*sys.argv[1:], "--model", str(settings.model_dir), "--preload", "false"]
+    os.execv(sys.executable, [sys.executable, "-m", "serving", *arguments])
 
 
 if __name__ == "__main__":

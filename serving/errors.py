@@ -46,9 +46,13 @@ class NotFound(ServingError):
 
 
 class MethodNotAllowed(ServingError):
-    """The route exists, but not for this method."""
+    """The route exists, but not for this method; `allow` lists those it has (RFC 9110, section 15.5.6)."""
 
     status = 405
+
+    def __init__(self, message: str, allow: str) -> None:
+        super().__init__(f"{message}: use {allow}")
+        self.allow = allow
 
 
 class NotAcceptable(ServingError):

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import orjson
 
-from serving.errors import DeadlineExceeded, DeadlinePassed, Overloaded, ServingError, UserCodeError
+from serving.errors import DeadlineExceeded, DeadlinePassed, MethodNotAllowed, Overloaded, ServingError, UserCodeError
 
 log = logging.getLogger("ei.invocation")
 
@@ -149,4 +149,6 @@ def failure(error: BaseException, request: Request) -> Reply:
     if isinstance(error, Overloaded):
         answer["retry_after_seconds"] = error.retry_after
         headers = [("Retry-After", str(error.retry_after))]
+    if isinstance(error, MethodNotAllowed):
+        headers = [("Allow", error.allow)]
     return Reply(orjson.dumps(answer), "application/json", error.status, headers, fault=error.message)

@@ -42,6 +42,7 @@ def load(layout: Layout, signature: Signature | None = None) -> SymbolModel:
         known = {name: tuple(array.shape) for name, array in {**args, **aux}.items()}
         graph = json.loads(layout.symbol.read_text())
         signature = shapes.read(layout.shapes) if layout.shapes else shapes.infer(graph, known)
+        shapes.check_complete(graph, known, signature)
     return SymbolModel(symbol, args, aux, signature)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, jsonify
+import orjson
+from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from serving import cores
 from serving.settings import Settings
 from serving.telemetry.metrics import Metrics, exposition
+
+REQUEST_ID = "ei.request_id"
+"""The key of the request's id in the WSGI environment."""
 
 
 def create_app(settings: Settings, metrics: Metrics) -> Flask:
@@ -29,8 +33,12 @@ def create_app(settings: Settings, metrics: Metrics) -> Flask:
         )
 
     @app.errorhandler(HTTPException)
-    def _error(error: HTTPException) -> tuple[Response, int]:
-        code = error.code or 500
-        return jsonify(code=code, type=type(error).__name__, message=error.description), code
+    def _error(error: HTTPException) -> Response:
+        """Keep the status and the headers (a 405's `Allow`), in the server's own form of an error."""
+        answer = Response(status=error.code, headers=error.get_headers())
+        body = {"code": error.code, "type": type(error).__name__, "message": error.description}
+        answer.data = orjson.dumps({**body, "request_id": request.environ.get(REQUEST_ID, "")})
+        answer.content_type = "application/json"
+        return answer
 
     return app

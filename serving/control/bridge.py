@@ -49,6 +49,7 @@ class Bridge:
     def _environ(self, head: Head, request: Request) -> dict[str, Any]:
         """The request as PEP 3333 has it."""
         environ: dict[str, Any] = {
+            "ei.request_id": request.id,
             "REQUEST_METHOD": head.method,
             "SCRIPT_NAME": "",
             "PATH_INFO": unquote(head.path, "latin-1"),

@@ -14,7 +14,6 @@ from types import FrameType
 
 from serving.errors import DeadlinePassed
 
-
 SLOW_SECONDS = 0.5
 """A quarter of what the platform gives `/ping`: longer than any hiccup of a script that was measured at a millisecond."""
 

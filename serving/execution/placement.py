@@ -52,6 +52,13 @@ def choose(service: Service, settings: Settings) -> Placement:
     return Placement(kind, f"a warm pass takes {seconds * 1e3:.2f} ms", seconds)
 
 
+def unmeasured(settings: Settings) -> Placement:
+    """The placement of a service that this process has not loaded."""
+    if settings.placement == "inline":
+        return Placement("inline", "as EI_PLACEMENT says")
+    return Placement("pool", "every process loads the model for itself")
+
+
 def warm_inline(service: Service) -> None:
     """Bind the executors of every batch size that a turn of the loop can bring."""
     if isinstance(service, DefaultService):

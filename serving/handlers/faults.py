@@ -7,7 +7,15 @@ from __future__ import annotations
 
 import logging
 
-from serving.errors import DeadlineExceeded, DeadlinePassed, NotAcceptable, ServingError, UnsupportedMediaType, UserCodeError, from_status
+from serving.errors import (
+    DeadlineExceeded,
+    DeadlinePassed,
+    NotAcceptable,
+    ServingError,
+    UnsupportedMediaType,
+    UserCodeError,
+    from_status,
+)
 from serving.handlers.script_file import describe
 
 log = logging.getLogger("ei.script")

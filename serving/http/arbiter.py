@@ -15,7 +15,7 @@ from gunicorn.arbiter import Arbiter as GunicornArbiter
 from gunicorn.errors import HaltServer
 from gunicorn.glogging import Logger as GunicornLogger
 
-from serving.http.worker import Worker
+from serving.http.worker import STOPPING, Worker
 from serving.plan import Plan
 
 log = logging.getLogger("ei.processes")
@@ -45,10 +45,11 @@ class Application(BaseApplication):  # type: ignore[misc]
     def load_config(self) -> None:
         """Set what differs from gunicorn's defaults."""
         settings = self.plan.settings
+        silence = settings.deadline + HANG_SECONDS
         values = {
             "workers": self.plan.processes,
             "worker_class": Worker,
-            "timeout": int(settings.deadline) + HANG_SECONDS,
+            "timeout": int(silence if settings.preload else max(silence, settings.startup_timeout)),
             "graceful_timeout": int(settings.grace) + 1,
             "control_socket_disable": True,
             "logger_class": Logger,
@@ -73,6 +74,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
     def __init__(self, app: Application) -> None:
         self.plan = app.plan
         self._failed_starts = 0
+        self._halting = False
         super().__init__(app)
         self.LISTENERS = list(app.plan.listeners)
         self.cfg.set("pre_fork", _take_slot)
@@ -103,10 +105,36 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         """The processes of the plan as it is now; others are draining."""
         return [worker for worker in self.WORKERS.values() if worker.generation == self.plan.generation]
 
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        """Stop everything; what ends badly meanwhile no longer matters."""
+        self._halting = True
+        super().halt(reason, exit_status)
+
+    def reap_workers(self) -> None:
+        """Take leave of ended processes."""
+        try:
+            super().reap_workers()
+        except HaltServer:
+            if not self._halting:
+                raise
+
+    def spawn_worker(self) -> int:
+        """Fork with the stopping signals held back: before the child has handlers of its own they would be lost in ours."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+        try:
+            return int(super().spawn_worker())
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+
+    def stop(self, graceful: bool = True) -> None:
+        """End the processes; one that has not served by then has not failed."""
+        self._stops = True
+        super().stop(graceful)
+
     def start_failed(self) -> None:
         """A process ended before it served; too many in a row end the server instead of looping."""
         self._failed_starts += 1
-        if self._failed_starts >= MAX_FAILED_STARTS:
+        if self._failed_starts >= MAX_FAILED_STARTS and not self._stops:
             raise HaltServer(f"{MAX_FAILED_STARTS} processes in a row ended before they served (out of memory?)", 1)
 
     def start_worked(self) -> None:

@@ -53,9 +53,11 @@ class _Collector:
     """What llhttp calls back with."""
 
     def __init__(self) -> None:
+        self.parser: httptools.HttpRequestParser
         self.target = b""
         self.headers: list[tuple[str, str]] = []
         self.complete = False
+        self.keep_alive = False
 
     def on_url(self, url: bytes) -> None:
         self.target += url
@@ -65,6 +67,7 @@ class _Collector:
 
     def on_headers_complete(self) -> None:
         self.complete = True
+        self.keep_alive = self.parser.should_keep_alive()  # llhttp forgets it at the end of a request without a body
 
 
 _remembered: dict[bytes, Head] = {}
@@ -100,16 +103,15 @@ def _parse(raw: bytes) -> Head:
     if version not in ("1.0", "1.1"):
         raise BadRequest(f"HTTP/{version} is not served here")
     method = parser.get_method().decode("ascii")
-    keep_alive = parser.should_keep_alive()
     hosts = [value for name, value in seen.headers if name.lower() == "host"]
     if version == "1.1" and len(hosts) != 1:
         raise BadRequest("an HTTP/1.1 request has one Host header (RFC 9112, section 3.2)")
-    return Head(method, _origin_form(seen.target), int(version[-1]), keep_alive, seen.headers)
+    return Head(method, _origin_form(seen.target), int(version[-1]), seen.keep_alive, seen.headers)
 
 
 def _feed(raw: bytes) -> tuple[httptools.HttpRequestParser, _Collector]:
     seen = _Collector()
-    parser = httptools.HttpRequestParser(seen)
+    parser = seen.parser = httptools.HttpRequestParser(seen)
     try:
         parser.feed_data(raw)
     except httptools.HttpParserUpgrade:

@@ -50,7 +50,7 @@ class Routes:
         """What can be refused by the head alone, before the body is read."""
         if head.fault is None and head.path == "/invocations":
             if head.method != "POST":
-                return MethodNotAllowed(f"{head.method} is not allowed for /invocations: use POST")
+                return _not_post(head)
             try:
                 self._check(head.content_type, head.accept)
             except ServingError as error:
@@ -75,7 +75,7 @@ class Routes:
         elif head.path == "/ping":
             connection.answer(self._ping(head, request))
         elif head.fault is not None or head.path == "/invocations":
-            self._refuse(connection, request, self.precheck(head) or MethodNotAllowed("use POST"))
+            self._refuse(connection, request, self.precheck(head) or _not_post(head))
         else:
             self._to_control(connection, head, request)
 
@@ -95,7 +95,7 @@ class Routes:
 
     def _ping(self, head: Head, request: Request) -> Reply:
         if head.method not in ("GET", "HEAD"):
-            return failure(MethodNotAllowed(f"{head.method} is not allowed for /ping: use GET"), request)
+            return failure(MethodNotAllowed(f"{head.method} is not allowed for /ping", "GET, HEAD"), request)
         ready = self.executor.ready and not self.draining
         return Reply(b"{}\n" if ready else b'{"status": "not ready"}\n', "application/json", 200 if ready else 503)
 
@@ -103,8 +103,6 @@ class Routes:
         if isinstance(request.body, memoryview):
             self.executor.release(request.body)
         reply = failure(error, request)
-        if isinstance(error, MethodNotAllowed):
-            reply.headers = [("Allow", "POST")]
         connection.answer(reply)
         self.recorder.refusal(request, reply)
 
@@ -120,3 +118,7 @@ class Routes:
             connection.answer(failure(error, request) if error else answered.result())
 
         future.add_done_callback(done)
+
+
+def _not_post(head: Head) -> MethodNotAllowed:
+    return MethodNotAllowed(f"{head.method} is not allowed for /invocations", "POST")

@@ -13,19 +13,23 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 
 import uvloop
 from gunicorn import util
+from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker as GunicornWorker
 
 from serving import backends, cores
 from serving.control.bridge import Bridge
+from serving.errors import StartError
 from serving.execution import placement
 from serving.execution.alarm import Alarm
 from serving.execution.base import Executor
@@ -40,7 +44,10 @@ from serving.plan import Plan
 from serving.telemetry.logging import AccessLog
 from serving.telemetry.record import Recorder
 
+log = logging.getLogger("ei.processes")
 BACKLOG = 2048
+STOPPING = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
+"""What the arbiter holds back around a fork, until the child can take it."""
 LAST_ACCEPT_SECONDS = 0.05
 """How long connections are still taken after SIGTERM: those that were in the kernel's queue must not be reset."""
 
@@ -57,10 +64,15 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         util.seed()
         self.init_signals()
         gc.freeze()
+        gc.enable()
         self.placement = self.plan.placement.kind  # the arbiter's may change while this process drains
         self.listeners = self._take_listeners()
         self.plan.metrics.use(self.age)
-        self.run()
+        try:
+            self.run()
+        except StartError as error:
+            log.error("%s", error)
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
     def init_signals(self) -> None:
         """SIGTERM drains; a Ctrl-C in the terminal is the arbiter's to pass on."""
@@ -69,6 +81,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self.handle_exit)
         signal.signal(signal.SIGQUIT, self.handle_exit)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
     def run(self) -> None:
         """Serve in this slot's role."""
@@ -143,6 +156,8 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGQUIT):
             loop.add_signal_handler(number, stop.set)
+        if not self.alive:  # told to stop before the loop could hear it
+            stop.set()
         access = AccessLog(plan.name, plan.settings.log_format == "json") if plan.settings.access_log else None
         recorder = Recorder(plan.metrics, access)
         executor = await make(recorder)
@@ -183,4 +198,3 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         for connection in list(routes.connections):
             connection.transport.close()
         await asyncio.sleep(0)
-

@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 
 from serving import codecs
+from serving.errors import ModelError, ServingError
 from serving.handlers.default_service import DefaultService
 from serving.invocation import Inputs, Request, Service, invoke
 from serving.models.signature import Signature
@@ -39,7 +40,10 @@ def time_pass(service: DefaultService, rows: int, times: int = 5) -> float | Non
     taken = []
     for _ in range(times + 1):
         begin = perf_counter()
-        service.predict([inputs], [])
+        try:
+            service.predict([inputs], [])
+        except ServingError as error:
+            raise ModelError(f"a pass over zeros of the signature's shapes fails: {error}; check the shapes file") from None
         taken.append(perf_counter() - begin)
     return min(taken[1:])
 
