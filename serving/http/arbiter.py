@@ -126,15 +126,10 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
-    def stop(self, graceful: bool = True) -> None:
-        """End the processes; one that has not served by then has not failed."""
-        self._stops = True
-        super().stop(graceful)
-
     def start_failed(self) -> None:
         """A process ended before it served; too many in a row end the server instead of looping."""
         self._failed_starts += 1
-        if self._failed_starts >= MAX_FAILED_STARTS and not self._stops:
+        if self._failed_starts >= MAX_FAILED_STARTS:
             raise HaltServer(f"{MAX_FAILED_STARTS} processes in a row ended before they served (out of memory?)", 1)
 
     def start_worked(self) -> None:

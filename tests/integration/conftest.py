@@ -1,0 +1,65 @@
+"""Servers as processes of their own, for the tests of faults: a fixture for what they serve and one that starts them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from serving.backends.mxnet_import import import_mxnet
+from tests.integration.faults import server as servers
+from tests.integration.faults.server import Server
+
+SCRIPTS = Path(__file__).parent / "faults" / "scripts"
+Start = Callable[..., Server]
+
+
+@pytest.fixture(params=["inline", "pool"])
+def placement(request: pytest.FixtureRequest) -> str:
+    """Each of the two placements."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def mlp_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Gluon perceptron of two layers with fixed weights, hybridized and exported: 4 numbers to 3."""
+    mx = import_mxnet()
+    folder = tmp_path_factory.mktemp("mlp")
+    net = mx.gluon.nn.HybridSequential()
+    net.add(mx.gluon.nn.Dense(8, activation="relu", in_units=4), mx.gluon.nn.Dense(3, in_units=8))
+    net.initialize(mx.init.Constant(0.5))
+    net.hybridize()
+    net(mx.nd.ones((1, 4)))
+    net.export(str(folder / "model"))
+    (folder / "model-shapes.json").write_text('[{"name": "data", "shape": [1, 4]}]')
+    return folder
+
+
+@pytest.fixture
+def with_script(tmp_path: Path) -> Callable[[str], Path]:
+    """Makes a model directory of one of the scripts, without a model."""
+
+    def make(name: str) -> Path:
+        folder = tmp_path / name
+        (folder / "code").mkdir(parents=True)
+        shutil.copy(SCRIPTS / f"{name}.py", folder / "code" / "inference.py")
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Starts servers (model directory, settings as environment variables), and kills what is left of them at the end."""
+    running: list[Server] = []
+
+    def begin(model: Path, *flags: str, ready: bool = True, **env: str) -> Server:
+        server = servers.start(model, tmp_path_factory.mktemp("logs"), env, flags)
+        running.append(server)
+        return servers.await_ready(server) if ready else server
+
+    yield begin
+    for server in running:
+        servers.end(server)
