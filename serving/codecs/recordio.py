@@ -110,12 +110,13 @@ def _record(number: int, data: bytes, signature: Signature | None, left: int) ->
     record = _record_type()()
     try:
         record.ParseFromString(data)
-    except DecodeError:
+        features = dict(record.features.items())
+    except (DecodeError, UnicodeDecodeError):  # names are not checked before they are read
         raise BadRequest(f"record {number} is not a Record message") from None
-    if not record.features:
+    if not features:
         raise BadRequest(f"record {number} has no features")
     try:
-        return {name: _feature(value, signature, left) for name, value in record.features.items()}
+        return {name: _feature(value, signature, left) for name, value in features.items()}
     except BadRequest as fault:
         raise BadRequest(f"record {number}: {fault.message}") from None
 

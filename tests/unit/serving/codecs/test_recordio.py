@@ -100,6 +100,7 @@ class TestRecordIO(EncoderContract):
             (frame(b"x", 1), "last record has no end"),
             (frame(b"x", 1) + frame(b"y", 0), "no frame begins at byte 12"),
             (frame(b"\xff\xff"), "record 0 is not a Record message"),
+            (frame(field(1, field(1, b"\xff") + field(2, field(2, floats(1))))), "record 0 is not a Record message"),
             (frame(b""), "record 0 has no features"),
             (frame(field(1, field(1, b"values"))), "record 0: a feature is no float32"),
             (frame(field(1, field(1, b"a") + field(2, b""))), "record 0: a feature is no float32"),
