@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import sys
-from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from serving.errors import ModelError
+from serving.errors import BadRequest, ModelError
+from serving.handlers import mxnet_array
 from serving.invocation import Array, Inputs, Outputs
 from serving.models import shapes
 from serving.models.layout import Layout
@@ -38,6 +38,7 @@ def kind(model: Any) -> str:
 def default_module(layout: Layout, signature: Signature | None = None) -> Any:
     """The model directory's symbol and parameters as a bound Module, one row at first, on the CPU; ModelError otherwise."""
     from serving.backends import mxnet as backend
+    from serving.handlers import mxnet_module
 
     if layout.symbol is None or layout.params is None:
         raise ModelError(
@@ -49,13 +50,7 @@ def default_module(layout: Layout, signature: Signature | None = None) -> Any:
     unknown = [tensor.name for tensor in signature.inputs if tensor.shape is None]
     if unknown:
         raise ModelError(f"the shapes of {unknown} are not known: write them into model-shapes.json, or give a model_fn")
-    names = [tensor.name for tensor in signature.inputs]
-    module = mx.mod.Module(mx.sym.load(str(layout.symbol)), context=mx.cpu(), data_names=names, label_names=None)
-    module.bind(
-        data_shapes=[(t.name, tuple(size or 1 for size in t.shape or ())) for t in signature.inputs], for_training=False
-    )
-    module.set_params(args, aux, allow_missing=True, allow_extra=True)
-    return module
+    return mxnet_module.bound(mx.sym.load(str(layout.symbol)), args, aux, signature)
 
 
 def _signature(layout: Layout, params: dict[str, Any]) -> Signature:
@@ -76,23 +71,26 @@ def to_data(decoded: Array | Inputs, model_kind: str) -> Any:
     if isinstance(decoded, dict):
         arrays = {name: to_ndarray(array) for name, array in decoded.items()}
         return next(iter(arrays.values())) if len(arrays) == 1 and model_kind == BLOCK else arrays
-    array = to_ndarray(decoded)
-    return array if model_kind == BLOCK or isinstance(array, np.ndarray) or not array.ndim else _rows()(array)
+    if model_kind == BLOCK or decoded.dtype.kind not in "biuf" or not decoded.ndim:
+        return to_ndarray(decoded)
+    return mxnet_array.rows(_float32(decoded))
 
 
 def to_ndarray(array: Array) -> Any:
-    """A float32 NDArray on the CPU; text stays as it is."""
-    if array.dtype.kind not in "biuf":
-        return array
-    mx = _mxnet()
-    return mx.nd.array(array, ctx=mx.cpu(), dtype=np.float32)
+    """A float32 NDArray on the CPU; text stays as it is. BadRequest where there is nothing in it."""
+    return mxnet_array.lazy(_float32(array)) if array.dtype.kind in "biuf" else array
 
 
 def to_prediction(outputs: Outputs) -> Any:
     """Outputs as a user's `output_fn` gets them: an NDArray, or a list of them where the model has several outputs."""
-    mx = _mxnet()
-    arrays = [mx.nd.array(array, ctx=mx.cpu(), dtype=array.dtype) for array in outputs.values()]
+    arrays = [mxnet_array.lazy(array) for array in outputs.values()]
     return arrays[0] if len(arrays) == 1 else arrays
+
+
+def _float32(array: Array) -> Array:
+    if not array.size:
+        raise BadRequest(f"no rows: the input has the shape {array.shape}")
+    return np.ascontiguousarray(array, np.float32)
 
 
 def predict(model: Any, model_kind: str, data: Any) -> Any:
@@ -104,35 +102,6 @@ def predict(model: Any, model_kind: str, data: Any) -> Any:
     model.forward(data, is_train=False)
     outputs = model.get_outputs()
     return outputs[0] if len(outputs) == 1 else outputs
-
-
-@lru_cache(maxsize=1)
-def _rows() -> type[Any]:
-    """The class of a Module's input data; made on first use, since its base is MXNet's."""
-    mx = _mxnet()
-
-    class Rows(mx.io.NDArrayIter):  # type: ignore[misc,name-defined]
-        """An NDArrayIter of one batch with every row of the request; any other attribute is its array's own."""
-
-        def __init__(self, array: Any) -> None:
-            super().__init__(array, batch_size=len(array), last_batch_handle="pad")
-            self._array = array
-
-        def __getattr__(self, name: str) -> Any:
-            if name.startswith("__") or name == "_array":
-                raise AttributeError(name)
-            return getattr(self._array, name)
-
-        def __getitem__(self, index: Any) -> Any:
-            return self._array[index]
-
-        def __len__(self) -> int:
-            return len(self._array)
-
-        def __array__(self, dtype: Any = None) -> Array:
-            return np.asarray(self._array.asnumpy(), dtype)
-
-    return Rows
 
 
 def _mxnet() -> ModuleType:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from serving.backends.mxnet_import import import_mxnet
-from serving.errors import ModelError
+from serving.errors import BadRequest, ModelError
 from serving.handlers import mxnet_objects
 from serving.handlers.mxnet_objects import BLOCK, MODULE, OTHER
 from serving.models import layout
@@ -83,10 +83,18 @@ def test_data_of_a_block_is_a_float32_array(mx: Any) -> None:
     assert mxnet_objects.to_data(ROWS, OTHER) is ROWS
 
 
+def test_data_without_rows() -> None:
+    """An input of no rows is the client's fault, before MXNet sees it."""
+    with pytest.raises(BadRequest, match="no rows"):
+        mxnet_objects.to_data(np.zeros((0, 3)), BLOCK)
+
+
 def test_predictions_are_ndarrays(mx: Any) -> None:
     """One output is an NDArray of its dtype, several are a list."""
-    (one, several) = (mxnet_objects.to_prediction(x) for x in ({"a": ROWS}, {"a": ROWS, "b": WEIGHT}))
-    assert (type(one), one.dtype) == (mx.nd.NDArray, np.float64)
+    one = mxnet_objects.to_prediction({"a": ROWS})
+    several = mxnet_objects.to_prediction({"a": ROWS, "b": WEIGHT})
+    assert isinstance(one, mx.nd.NDArray)
+    assert one.dtype == np.float64
     assert [array.shape for array in several] == [(4, 3), (2, 3)]
 
 

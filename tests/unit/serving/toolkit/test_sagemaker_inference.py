@@ -203,7 +203,8 @@ def test_transformer_of_a_handler(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             """The product."""
             return data * model
 
-    transformer = named("transformer").Transformer(Handler())
+    handler = Handler()  # type: ignore[no-untyped-call]
+    transformer = named("transformer").Transformer(handler)
     base = Context("m", str(tmp_path))
     good = of_request(base, Request(b"[1]", "application/json", "text/plain, text/csv"))
     assert [text.strip() for text in transformer.transform([{"body": b"[1]"}], good)] == ["2"]
