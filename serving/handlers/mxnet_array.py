@@ -47,8 +47,8 @@ def _lazy_class() -> type[Any]:
     class LazyNDArray(mx.nd.NDArray):  # type: ignore[misc,name-defined]
         """An NDArray whose handle is made when it is first asked for."""
 
-        @property
-        def __class__(self) -> type[Any]:  # type: ignore[misc]
+        @property  # type: ignore[misc]
+        def __class__(self) -> type[Any]:
             """MXNet makes slices by it and compares it: those are plain NDArrays."""
             return mx.nd.NDArray  # type: ignore[no-any-return]
 
