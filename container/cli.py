@@ -1,0 +1,111 @@
+"""`ei`: one command for what is done with the server besides serving. A subcommand's modules are imported when it runs.
+
+Results on stdout, talk on stderr. Exit 0 done, 1 failed, 2 usage.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from container.errors import ContainerError
+from serving.errors import StartError
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run `ei` and exit with its status."""
+    try:
+        status = ei.main(args=None if argv is None else list(argv), prog_name="ei", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except (ContainerError, StartError) as error:
+        print(f"ei: {error}", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(status or 0)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog="Example: ei build && ei run ./model")
+def ei() -> None:
+    """Build the image of the model server, run it, look into it."""
+
+
+@ei.command(epilog="Example: ei settings --json")
+@click.option("--json", "as_json", is_flag=True, help="A list of objects, for a program.")
+def settings(as_json: bool) -> None:
+    """Print every setting of the server with its value here, and where that came from."""
+    from serving import settings as knobs
+
+    rows = knobs.table(knobs.read())
+    if as_json:
+        print(json.dumps([dict(zip(("name", "value", "source"), row, strict=True)) for row in rows], indent=2))
+        return
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    for name, value, source in rows:
+        print(f"{name:{widths[0]}}  {value:{widths[1]}}  {source}")
+
+
+@ei.command(epilog="Example: ei build --base debian:bookworm-slim")
+@click.option("--base", default="", help="The base image [EI_BASE; debian:bookworm-slim, or one made of Debian's packages].")
+@click.option("--mxnet-wheel", default="", help="A build of MXNet to take the stock wheel's place [EI_MXNET_WHEEL].")
+@click.option("--tag", default="", help="The image's name [ei-mxnet:latest].")
+@click.option("--no-cache", is_flag=True, help="Build every step anew.")
+def build(base: str, mxnet_wheel: str, tag: str, no_cache: bool) -> None:
+    """Build the image; print its name, id and size."""
+    from container import engine, images
+
+    given = images.Choices.from_environment()
+    choices = images.Choices(base or given.base, mxnet_wheel or given.mxnet_wheel, tag or given.tag)
+    images.build(choices, use_cache=not no_cache)
+    digest, size = images.describe(engine.ensure(), choices.tag)
+    print(f"{choices.tag} {digest} {size / 1e6:.1f} MB")
+
+
+@ei.command(epilog="Example: ei run ./model --port 8081 -e EI_LOG_FORMAT=json")
+@click.argument("model")
+@click.option("--image", default="", help="The image [ei-mxnet:latest].")
+@click.option("--port", default=8080, type=click.IntRange(1, 65535), help="The port on this machine [8080].")
+@click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="An environment variable of the server.")
+@click.option("--dry-run", is_flag=True, help="Print the docker command, and stop.")
+@click.pass_context
+def run(ctx: click.Context, /, **given: object) -> int:
+    """Serve the folder MODEL in the image, as SageMaker would."""
+    from container import engine, images, local
+
+    # `make run MODEL=folder` hands the assignment on as it was typed.
+    model = Path(str(given["model"]).removeprefix("MODEL="))
+    env = given["env"]
+    assert isinstance(env, tuple)
+    chosen = local.Local(str(given["image"] or images.IMAGE), model, int(str(given["port"])), env)
+    if given["dry_run"]:
+        from container import commands
+
+        commands.show(local.command("docker", chosen))
+        return 0
+    client = engine.ensure()
+    images.describe(client, chosen.image)
+    return local.run(client, chosen)
+
+
+@ei.command(epilog="Example: ei size --json")
+@click.option("--image", default="", help="The image [ei-mxnet:latest].")
+@click.option("--json", "as_json", is_flag=True, help="Bytes, for a program.")
+def size(image: str, as_json: bool) -> None:
+    """Print where the image's megabytes lie, layer by layer and package by package."""
+    from container import engine, images, sizes
+
+    found = sizes.measure(engine.ensure(), image or images.IMAGE)
+    if as_json:
+        print(json.dumps({"total": found.total, "layers": found.layers, "packages": found.packages}, indent=2))
+    else:
+        print(sizes.text(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What runs inside the image's build, with nothing but the interpreter."""

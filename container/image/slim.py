@@ -1,0 +1,111 @@
+"""Make an installed tree small and quick to start.
+
+    python slim.py strip SITE       remove what a running server has no use for
+    python slim.py compile FOLDER   byte-compile all modules of a folder
+    python slim.py imported SITE    byte-compile those modules of the packages that a start imports
+
+Runs in the image's build, on the interpreter alone. What is removed or cut is named here, one by one: a general rule (strip
+all, drop all tests) breaks what somebody imports.
+"""
+
+from __future__ import annotations
+
+import builtins
+import compileall
+import importlib
+import os
+import shutil
+import struct
+import sys
+from pathlib import Path
+from py_compile import PycInvalidationMode
+
+UNUSED_FOLDERS = ("mxnet/include", "mxnet/tools", "mxnet/cython", "numpy/core/include", "numpy/distutils", "numpy/f2py")
+UNUSED_MODULES = ("numpy/core/_simd.*.so",)
+"""Compiled in for the package's own tests."""
+UNUSED_SUFFIXES = (".a", ".c", ".cpp", ".h", ".pxd", ".pyi", ".pyx")
+UNUSED_NAMES = ("tests", "__pycache__")
+"""Folders of these names: every package's own tests are for its own developers."""
+SYMBOL_LADEN = (
+    "csimdjson*.so",
+    "uvloop/loop*.so",
+    "httptools/parser/*.so",
+    "PIL/_imaging.*.so",
+)
+"""Libraries that carry more symbols and debugging tables than code. OpenBLAS is not among them: numpy breaks on a cut one."""
+
+MODE = PycInvalidationMode.UNCHECKED_HASH
+"""No time of a build in what it makes, and no look at the source at each import."""
+
+ELF64_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
+ELF64_SEGMENT = struct.Struct("<IIQQQQQQ")
+
+
+STARTED = ("mxnet", "gunicorn.arbiter", "gunicorn.app.base", "flask", "uvloop", "httptools", "orjson", "simdjson",
+           "prometheus_client", "PIL.Image")  # fmt: skip
+"""What the server imports, of what it does not bring itself."""
+REMOVED_FROM_NUMPY = ("bool", "int", "float", "object", "complex", "str")
+"""Aliases that numpy dropped in 1.24 and MXNet 1.9.1 still asks for when it is imported."""
+
+
+def main(command: str, folder: str) -> None:
+    """Run one of the commands."""
+    {"strip": strip, "compile": compile_all, "imported": compile_imported}[command](Path(folder))
+
+
+def strip(site: Path) -> None:
+    """Remove what a running server has no use for."""
+    for folder in UNUSED_FOLDERS:
+        shutil.rmtree(site / folder, ignore_errors=True)
+    for folder in [path for path in site.rglob("*") if path.name in UNUSED_NAMES and path.is_dir()]:
+        shutil.rmtree(folder, ignore_errors=True)
+    sources = [path for path in site.rglob("*") if path.suffix in UNUSED_SUFFIXES and path.is_file()]
+    for file in [*sources, *(path for pattern in UNUSED_MODULES for path in site.glob(pattern))]:
+        file.unlink()
+    for pattern in SYMBOL_LADEN:
+        for library in site.glob(pattern):
+            cut_symbols(library)
+
+
+def cut_symbols(library: Path) -> None:
+    """Keep of a shared library what the loader maps, byte for byte, and drop the section table with all that follows.
+
+    The loader reads program headers alone (ELF specification, part 2); nothing moves, which is what breaks libraries
+    that were patched after linking when strip(1) lays them out anew.
+    """
+    data = bytearray(library.read_bytes())
+    ident, *fields = ELF64_HEADER.unpack_from(data)
+    if ident[:6] != b"\x7fELF\x02\x01":
+        raise ValueError(f"{library} is no 64-bit little-endian ELF file")
+    segments_at, header_size, segment_size, segments = fields[4], fields[7], fields[8], fields[9]
+    end = max(header_size, segments_at + segment_size * segments)
+    for index in range(segments):
+        _, _, offset, _, _, size, _, _ = ELF64_SEGMENT.unpack_from(data, segments_at + index * segment_size)
+        end = max(end, offset + size)
+    fields[5] = fields[10] = fields[11] = fields[12] = 0  # e_shoff, e_shentsize, e_shnum, e_shstrndx
+    ELF64_HEADER.pack_into(data, 0, ident, *fields)
+    library.write_bytes(data[:end])
+
+
+def compile_all(folder: Path) -> None:
+    """Byte-compile a folder, since the serving user cannot write beside its files."""
+    if not compileall.compile_dir(os.fspath(folder), quiet=1, invalidation_mode=MODE):
+        sys.exit(f"slim.py: {folder} does not compile")
+
+
+def compile_imported(site: Path) -> None:
+    """Import what a start imports, and byte-compile those modules of the folder: a third of what all of them would take."""
+    import numpy
+
+    for name in REMOVED_FROM_NUMPY:
+        setattr(numpy, name, vars(builtins)[name])
+    for name in STARTED:
+        importlib.import_module(name)
+    files = [Path(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())]
+    for file in sorted({path for path in files if path.is_relative_to(site) and path.suffix == ".py"}):
+        if not compileall.compile_file(os.fspath(file), quiet=1, invalidation_mode=MODE):
+            sys.exit(f"slim.py: {file} does not compile")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
