@@ -45,8 +45,8 @@ def dense(text: bytes | memoryview) -> Inputs | None:
     """
     if text.__class__ is memoryview and len(text) < _SHORT:
         text = bytes(text)
-    parser = _spare.pop() if _spare else Parser()
     try:
+        parser = _spare.pop() if _spare else Parser()
         inputs = _tensors(parser.parse(text), text)
     except (ValueError, TypeError, LookupError, RuntimeError):
         return None  # without the parser: the exception may still hold parts of its document
@@ -60,7 +60,7 @@ def load(text: bytes | memoryview, line: int = 1) -> Any:
 
     BadRequest says what is wrong and where; `line` is the number of the text's first line.
     """
-    parser = _spare.pop() if _spare else Parser()
+    parser = _borrowed()
     try:
         value = _values(parser.parse(text), text)
     except (ValueError, RuntimeError):
@@ -68,6 +68,13 @@ def load(text: bytes | memoryview, line: int = 1) -> Any:
     if len(text) <= _KEPT:
         _spare.append(parser)
     return value
+
+
+def _borrowed() -> Parser:
+    try:
+        return _spare.pop()
+    except IndexError:
+        return Parser()
 
 
 def _values(document: Any, text: bytes | memoryview) -> Any:

@@ -8,7 +8,8 @@ Rules beyond the RFC's:
 - A missing or empty Accept, and `*/*`, ask for the default. Among equal weights the range named first counts; within
   `*/*` and `type/*` the default counts first, then the codecs by their module names.
 - Parameters of a range go to the encoder and do not exclude it; only a charset other than UTF-8 does: answers are UTF-8.
-- An Accept element that is no media range is passed over, and a weight that is no number counts as 1.
+- An Accept element that is no media range is passed over, and a weight that is no number counts as 1. Elements after the
+  64th are not looked at.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import re
 from collections.abc import Mapping, MutableMapping
 from functools import lru_cache
 from importlib import import_module
+from itertools import islice
 from pkgutil import iter_modules
 from types import MappingProxyType
 from typing import NamedTuple, Protocol, cast
@@ -32,6 +34,7 @@ _ELEMENT = re.compile(r'(?:[^,"]|"(?:\\.|[^"\\])*"?)+')
 _PART = re.compile(r'(?:[^;"]|"(?:\\.|[^"\\])*"?)+')
 _TYPE = re.compile(r"[\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+", re.ASCII)
 _WEIGHT = re.compile(r"[01](?:\.[0-9]{0,3})?")
+_MAX_RANGES = 64
 _UTF8 = frozenset({"utf-8", "utf8", "us-ascii", "*"})
 
 
@@ -87,7 +90,7 @@ def _discover() -> dict[str, Codec]:
     return codecs
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def parse(content_type: str) -> tuple[str, Mapping[str, str]]:
     """Split a Content-Type into its lower-case media type and its parameters; application/json where it is empty.
 
@@ -99,7 +102,7 @@ def parse(content_type: str) -> tuple[str, Mapping[str, str]]:
     return media, MappingProxyType(params)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def decoder(content_type: str) -> Codec:
     """Find the codec that reads a Content-Type; UnsupportedMediaType lists those that are read."""
     media, _ = parse(content_type)
@@ -115,7 +118,7 @@ def encoder(accept: str, default: str = JSON) -> tuple[Encoder, str]:
     return codec, content_type
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def answer(accept: str, default: str = JSON) -> tuple[Encoder, str, Mapping[str, str]]:
     """Do what `encoder` does, with the parameters of the range that chose it."""
     first = next((r.type for r in _ranges(default) if r.type in WRITTEN), "")
@@ -133,8 +136,8 @@ def answer(accept: str, default: str = JSON) -> tuple[Encoder, str, Mapping[str,
 
 def _ranges(accept: str) -> list[_Range]:
     ranges = []
-    for at, element in enumerate(_ELEMENT.findall(accept)):
-        media, params = _media(element)
+    for at, element in enumerate(islice(_ELEMENT.finditer(accept), _MAX_RANGES)):
+        media, params = _media(element[0])
         weight = params.pop("q", "1")
         if _TYPE.fullmatch(media) and params.get("charset", "utf-8").lower() in _UTF8:
             number = min(float(weight), 1.0) if _WEIGHT.fullmatch(weight) else 1.0

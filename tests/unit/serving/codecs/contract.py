@@ -26,7 +26,7 @@ MAX_MESSAGE = 250
 
 fuzz = settings(
     derandomize=True,
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],

@@ -122,6 +122,13 @@ def test_not_acceptable(accept: str, default: str) -> None:
     assert all(content_type in caught.value.message for content_type in negotiate.WRITTEN)
 
 
+def test_many_ranges() -> None:
+    """Only the first 64 elements of an Accept header are looked at: a long one costs no more than they do."""
+    assert negotiate.encoder("a/b," * 63 + "text/csv")[1] == "text/csv"
+    with pytest.raises(NotAcceptable):
+        negotiate.encoder("a/b," * 64 + "text/csv")
+
+
 def test_parameters_reach_the_encoder() -> None:
     """The parameters of the range that chose the codec are its own, without the weight."""
     assert negotiate.answer("text/csv;header=absent;q=0.5, */*;q=0.1")[2] == {"header": "absent"}
