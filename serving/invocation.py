@@ -143,12 +143,21 @@ def failure(error: BaseException, request: Request) -> Reply:
         error = DeadlineExceeded("the invocation was not answered by its deadline")
     if not isinstance(error, ServingError):
         log.error("request %s failed", request.id, exc_info=error)
-        error = UserCodeError(f"{type(error).__name__}: {error}")
-    answer = {"code": error.status, "type": type(error).__name__, "message": error.message, "request_id": request.id}
+        error = UserCodeError(_words(error))
+    message = error.message.encode("utf-8", "replace").decode()  # half a surrogate pair has no UTF-8, and no JSON
+    answer = {"code": error.status, "type": type(error).__name__, "message": message, "request_id": request.id}
     headers: list[Header] = []
     if isinstance(error, Overloaded):
         answer["retry_after_seconds"] = error.retry_after
         headers = [("Retry-After", str(error.retry_after))]
     if isinstance(error, MethodNotAllowed):
         headers = [("Allow", error.allow)]
-    return Reply(orjson.dumps(answer), "application/json", error.status, headers, fault=error.message)
+    return Reply(orjson.dumps(answer), "application/json", error.status, headers, fault=message)
+
+
+def _words(error: BaseException) -> str:
+    """An exception's type and text; its type alone where its own `__str__` fails."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__

@@ -47,6 +47,9 @@ class Host(Protocol):
     def route(self, connection: Connection, head: Head, request: Request) -> None:
         """Start answering; `connection.answer` or a stream follows."""
 
+    def refused(self, request: Request, reply: Reply) -> None:
+        """Note a request that was answered without its body."""
+
 
 class Connection(asyncio.BufferedProtocol):
     """A client connection's state."""
@@ -58,7 +61,12 @@ class Connection(asyncio.BufferedProtocol):
         self.progress = 0.0  # when the last bytes of a body came
         self.closed = False
         self.writable = True
+        self.request_id = ""  # of the request that is being read or answered; empty until its head is known
+        self.arrived = 0.0
         self._rest = b""
+        self._ended = False  # the client has sent all that it will send
+        self._due = False  # a request in `_rest` waits for the loop's next turn
+        self._chunks = False  # the stream that is being sent is chunked
         self._checked = 0
         self._body: memoryview | None = None
 
@@ -120,18 +128,15 @@ class Connection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         """The client will send no more; what it has asked is still answered."""
-        if self.state == WAIT:
-            self._keep_alive = False
-            return True
-        return False
+        self._ended = True
+        return self.state == WAIT or self._due
 
     # ---- from bytes to a request
 
     def _on_head(self, data: bytes) -> None:
-        while data[:2] == b"\r\n":  # empty lines before a request line are skipped (RFC 9112, section 2.2)
-            data = data[2:]
+        data = _without_empty_lines(data)
         end = data.find(END)
-        self._rest = b""
+        self._rest, self.request_id = b"", ""
         try:
             if end < 0:
                 self._on_partial_head(data)
@@ -159,6 +164,7 @@ class Connection(asyncio.BufferedProtocol):
         """A head is complete: find its body, or refuse it before it is read."""
         self._keep_alive = head.keep_alive and not self.host.draining
         self.arrived = self.since = self.progress = perf_counter()
+        self.request_id = head.request_id or self.host.new_id()
         length = head.length
         if length is not None and at + length <= len(data):
             self._rest = data[at + length :]
@@ -207,7 +213,6 @@ class Connection(asyncio.BufferedProtocol):
         head = self._head
         self.state = WAIT
         self._body = None
-        self.request_id = head.request_id or self.host.new_id()
         request = Request(body, head.content_type, head.accept, head.headers, self.request_id, self.arrived)
         self.host.route(self, head, request)
 
@@ -219,8 +224,8 @@ class Connection(asyncio.BufferedProtocol):
             return
         body = reply.body
         assert isinstance(body, bytes)
-        without = self._head.method == "HEAD" or reply.status == 204
-        keep = self._keep_alive and not self.host.draining
+        without = self._head.method == "HEAD" or reply.status in replies.NO_BODY
+        keep = self._keeps
         raw = replies.head(reply, self.request_id, keep, len(body))
         self.transport.write(raw if without else raw + body)
         self._next(keep)
@@ -229,13 +234,14 @@ class Connection(asyncio.BufferedProtocol):
         """Send the head of a reply whose body follows in pieces."""
         if self._head.minor == 0:
             self._keep_alive = False
+        self._chunks = self._keeps
         if not self.closed:
-            self.transport.write(replies.head(reply, self.request_id, self._keep_alive, None))
+            self.transport.write(replies.head(reply, self.request_id, self._chunks, None))
 
     def send_piece(self, data: bytes) -> None:
         """Send a piece of a stream's body."""
         if not self.closed:
-            self.transport.write(replies.chunk(data) if self._keep_alive else data)
+            self.transport.write(replies.chunk(data) if self._chunks else data)
 
     def end_stream(self, whole: bool) -> None:
         """End a stream; one that broke off ends without its last chunk, so that the client can tell."""
@@ -244,18 +250,19 @@ class Connection(asyncio.BufferedProtocol):
         if not whole:
             self.transport.abort()
             return
-        if self._keep_alive:
+        if self._chunks:
             self.transport.write(replies.LAST_CHUNK)
-        self._next(self._keep_alive and not self.host.draining)
+        self._next(self._chunks and self._keeps)
 
     def refuse(self, error: ServingError) -> None:
         """Answer a request that cannot be read to its end, and close: what follows it cannot be told apart."""
         if self.closed:
             return
-        request = Request(b"", id=getattr(self, "request_id", "") or self.host.new_id())
+        request = Request(b"", id=self.request_id or self.host.new_id(), arrived=self.arrived or self.since)
         reply = failure(error, request)
         assert isinstance(reply.body, bytes)
         self.transport.write(replies.head(reply, request.id, False, len(reply.body)) + reply.body)
+        self.host.refused(request, reply)
         self._linger()
 
     def expire(self, now: float) -> None:
@@ -271,20 +278,30 @@ class Connection(asyncio.BufferedProtocol):
         elif self.state == LINGER and age > LINGER_SECONDS:
             self.transport.abort()
 
+    @property
+    def _keeps(self) -> bool:
+        """Whether the connection outlives the answer: not for a client that has sent its last request."""
+        return self._keep_alive and not self.host.draining and (bool(self._rest) or not self._ended)
+
     def _next(self, keep: bool) -> None:
         if not keep:
             self._linger() if self._rest else self.transport.close()
             return
         self.state = HEAD
         self.since = perf_counter()
+        self.arrived = 0.0
         if self._rest:
             self.transport.resume_reading()
+            self._due = True
             self.host.loop.call_soon(self._next_pipelined)
 
     def _next_pipelined(self) -> None:
+        self._due = False
         if self._rest and self.state == HEAD and not self.closed:
             data, self._rest = self._rest, b""
             self._on_head(data)
+            if self._ended and self.state in (HEAD, BODY, CHUNKED) and not self._due:
+                self.transport.close()  # the rest of this request will never come
 
     def _drop_body(self) -> None:
         if self._body is not None:
@@ -294,7 +311,15 @@ class Connection(asyncio.BufferedProtocol):
     def _linger(self) -> None:
         self._drop_body()
         self.state, self.since, self._rest = LINGER, perf_counter(), b""
-        if self.transport.can_write_eof():
+        if self.transport.can_write_eof() and not self._ended:
             self.transport.write_eof()
         else:
             self.transport.close()
+
+
+def _without_empty_lines(data: bytes) -> bytes:
+    """What follows the empty lines before a request line, which are skipped (RFC 9112, section 2.2)."""
+    at = 0
+    while data.startswith(b"\r\n", at):
+        at += 2
+    return data[at:] if at else data

@@ -12,6 +12,8 @@ from serving.invocation import Header, Reply
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _OWN = frozenset({"content-length", "transfer-encoding", "connection", "date", "content-type"})
+NO_BODY = (204, 304)
+"""Statuses whose replies end with their head (RFC 9112, section 6.3)."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 
@@ -29,7 +31,9 @@ def tick() -> None:
 def head(reply: Reply, request_id: str, keep_alive: bool, length: int | None) -> bytes:
     """The reply's head; a length of None means chunked, or up to the end of the connection where it is not kept."""
     parts = [_prefix(reply.status, reply.content_type)]
-    if length is not None:
+    if reply.status in NO_BODY:
+        pass  # no Content-Length either (RFC 9110, section 8.6)
+    elif length is not None:
         parts.append(b"Content-Length: %d\r\n" % length)
     elif keep_alive:
         parts.append(b"Transfer-Encoding: chunked\r\n")

@@ -79,6 +79,10 @@ class Routes:
         else:
             self._to_control(connection, head, request)
 
+    def refused(self, request: Request, reply: Reply) -> None:
+        """Note a request that was answered without its body."""
+        self.recorder.refusal(request, reply)
+
     def sweep(self) -> None:
         """Hold connections and requests against their times; called at the limits' interval."""
         now = perf_counter()
