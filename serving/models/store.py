@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from serving import toolkit
 from serving.backends import mxnet_import
 from serving.backends.base import LoadedModel
 from serving.errors import ModelError
-from serving.handlers import user_script
+from serving.handlers import entry, user_script
 from serving.handlers.service import Options, compose
 from serving.invocation import Service
 from serving.models import shapes
@@ -25,23 +26,35 @@ log = logging.getLogger("ei.models")
 
 def load(settings: Settings) -> Service:
     """The service of the settings' model directory; ModelError says what was expected and what was found."""
-    layout = detect(settings.model_dir, settings.program, settings.submit_directory)
-    options = Options(layout, None, settings.default_accept, settings.max_payload, layout.directory.name)
     mxnet_import.hook()
-    if settings.handler:
-        from serving.handlers import entry
-
-        return entry.load(settings.handler, options)
-    functions = None
-    if layout.script is not None:
-        from serving import toolkit
-
-        toolkit.install()
-        functions = user_script.load(layout.directory, settings.program, settings.submit_directory)
+    toolkit.install()
+    if settings.handler and settings.handler not in entry.DEFAULT_HANDLERS:
+        return entry.load(settings.handler, _options(settings, _layout_or_none(settings)))
+    functions = user_script.load(settings.model_dir, settings.program, settings.submit_directory)
+    loads_itself = functions is not None and functions.model_fn is not None
+    layout = (
+        _layout_or_none(settings) if loads_itself else detect(settings.model_dir, settings.program, settings.submit_directory)
+    )
+    options = _options(settings, layout)
     model = load_model(layout) if functions is None or functions.needs_default_model else None
     if model is None and layout.shapes is not None:
         options = replace(options, signature=shapes.read(layout.shapes))
     return compose(model, functions, options)
+
+
+def _layout_or_none(settings: Settings) -> Layout:
+    """What lies in the model directory; for code that loads its own model, anything may."""
+    try:
+        return detect(settings.model_dir, settings.program, settings.submit_directory)
+    except ModelError as error:
+        if not settings.model_dir.is_dir():
+            raise
+        log.info("the user's code has to load the model by itself: %s", error)
+        return Layout(settings.model_dir, "script")
+
+
+def _options(settings: Settings, layout: Layout) -> Options:
+    return Options(layout, None, settings.default_accept, settings.max_payload, layout.directory.name)
 
 
 def load_model(layout: Layout) -> LoadedModel:
