@@ -183,3 +183,9 @@ def wire(host: Host) -> Wire:
 def another(host: Host) -> Callable[[], Wire]:
     """A function that opens one more connection of the same host."""
     return lambda: Wire(host)
+
+
+@pytest.fixture
+def wire_to() -> Callable[[Any], Wire]:
+    """A function that opens a connection of any host."""
+    return Wire

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.errors import BadRequest, PayloadTooLarge, ServingError
+from serving.errors import BadRequest, PayloadTooLarge
 from serving.http.chunked import MAX_LINE, Chunked
 
 WHOLE = b"5;name=v\r\nhello\r\n1\r\n \r\n00a \t;x\r\nto you all\r\n0\r\nTrailer: t\r\nB:\r\n\r\n"
@@ -99,7 +101,5 @@ def test_limit(data: bytes) -> None:
 def test_noise(noise: bytes) -> None:
     """Any bytes are taken, refused or waited on; nothing else is raised."""
     for data in (noise, b"3\r\nabc\r\n" + noise, b"0\r\n" + noise):
-        try:
+        with suppress(BadRequest, PayloadTooLarge):
             undone(data, limit=1000)
-        except ServingError as error:
-            assert error.status in (400, 413)
