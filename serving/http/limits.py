@@ -8,6 +8,8 @@ from serving.settings import Settings
 
 LINGER_SECONDS = 2.0
 """How long a refused client's bytes are still taken, so that it reads the answer and not a reset (RFC 9112, section 9.6)."""
+LAST_REQUEST_SECONDS = 0.5
+"""How long a connection must have been idle for a draining server to close it: a busy client's next request is on its way."""
 MAX_PIPELINED_BYTES = 1 << 20
 """Bytes that a client may send ahead of its unanswered request before its connection is no longer read."""
 READ_BUFFER_BYTES = 1 << 16

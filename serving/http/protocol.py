@@ -17,7 +17,7 @@ from serving.http import head as heads
 from serving.http import reply as replies
 from serving.http.chunked import Chunked
 from serving.http.head import END, Head
-from serving.http.limits import LINGER_SECONDS, MAX_PIPELINED_BYTES, READ_BUFFER_BYTES, Limits
+from serving.http.limits import LAST_REQUEST_SECONDS, LINGER_SECONDS, MAX_PIPELINED_BYTES, READ_BUFFER_BYTES, Limits
 from serving.invocation import Reply, Request, failure
 
 HEAD, BODY, CHUNKED, WAIT, LINGER = range(5)
@@ -74,6 +74,11 @@ class Connection(asyncio.BufferedProtocol):
     def in_flight(self) -> bool:
         """Whether a request of this connection is being received, answered or sent."""
         return self.state in (BODY, CHUNKED, WAIT) or bool(self._rest) or self.transport.get_write_buffer_size() > 0
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether the client's next request may be on its way; `expire` closes the connections that have been quiet."""
+        return self.state == HEAD
 
     # ---- what asyncio calls
 
@@ -269,7 +274,7 @@ class Connection(asyncio.BufferedProtocol):
         """Hold the connection against its limits: called by the sweep."""
         limits, age = self.host.limits, now - self.since
         if self.state == HEAD and not self._rest:
-            if age > limits.idle_seconds or self.host.draining:
+            if age > (min(limits.idle_seconds, LAST_REQUEST_SECONDS) if self.host.draining else limits.idle_seconds):
                 self.transport.close()
         elif self.state == HEAD and age > limits.header_seconds:
             self.refuse(RequestTimeout(f"the request head did not come within {limits.header_seconds:g} s"))

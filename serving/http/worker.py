@@ -190,7 +190,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         routes.draining = True
         loop = asyncio.get_running_loop()
         end = loop.time() + self.plan.settings.grace
-        while not routes.idle and loop.time() < end:
+        while (not routes.idle or any(c.may_ask for c in routes.connections)) and loop.time() < end:
             self.notify()
             routes.sweep()
             await asyncio.sleep(0.01)
