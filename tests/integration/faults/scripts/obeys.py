@@ -33,6 +33,7 @@ def wait_for(path):
 
 def transform_fn(model, data, content_type, accept):
     order, _, rest = (data if isinstance(data, str) else data[:200].decode("latin-1")).partition(" ")
+    rest = rest.strip()
     if order == "pid":
         return str(os.getpid()), "text/plain"
     if order == "raise":
