@@ -42,9 +42,9 @@ class _TextFormatter(logging.Formatter):
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {"time": _clock(record.created), "level": record.levelname, "logger": record.name, "pid": record.process}
-        line["message"] = record.getMessage()
+        line["message"] = _utf8(record.getMessage())
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            line["traceback"] = _utf8(self.formatException(record.exc_info))
         return orjson.dumps(line).decode()
 
 
@@ -67,7 +67,7 @@ class AccessLog:
         if self._json:
             self._lines.append(self._as_json(request, reply, queue, total))
             return
-        trace = request.header("traceparent") if len(request.headers) > 4 else None
+        trace = _trace(request)
         self._lines.append(
             f"{_clock(time.time())} {request.id} model={self._model} status={reply.status} in={len(request.body)}"
             f" queue={queue * 1e3:.3f} decode={decode * 1e3:.3f} forward={forward * 1e3:.3f} encode={encode * 1e3:.3f}"
@@ -76,7 +76,7 @@ class AccessLog:
 
     def flush(self) -> None:
         """Hand what has gathered to the writing thread; called a few times a second."""
-        if not self._lines:
+        if not self._lines and not self._dropped:
             return
         lines, self._lines = self._lines, []
         if len(self._waiting) >= MAX_WAITING:
@@ -126,11 +126,21 @@ class AccessLog:
             "encode_ms": round(encode * 1e3, 3),
             "total_ms": round(total * 1e3, 3),
         }
-        if trace := request.header("traceparent"):
+        if trace := _trace(request):
             line["traceparent"] = trace
         if reply.fault:
-            line["fault"] = reply.fault
+            line["fault"] = _utf8(reply.fault)
         return orjson.dumps(line).decode()
+
+
+def _trace(request: Request) -> str | None:
+    """The request's `traceparent` (W3C Trace Context, section 3.2), found without lowering every header's name."""
+    return next((value for name, value in request.headers if len(name) == 11 and name.lower() == "traceparent"), None)
+
+
+def _utf8(text: str) -> str:
+    """The text, with a mark for what has no UTF-8: JSON cannot hold half a surrogate pair."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _safe(text: str) -> str:
