@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from serving.codecs import charset, negotiate
-from serving.errors import NotAcceptable, ServingError, UnsupportedMediaType
+from serving.errors import NotAcceptable, ServingError, UnsupportedMediaType, UserCodeError
 from serving.handlers import faults
 from serving.handlers.context import Context, emit_metrics, response_headers
 from serving.invocation import Reply, Request
@@ -20,6 +20,9 @@ from serving.invocation import Reply, Request
 JSON = "application/json"
 TEXT_TYPES = (JSON, "text/csv")
 """What a script receives as str; all else is bytes [aws/sagemaker-inference-toolkit transformer.py]."""
+
+WITHOUT_BODY = (204, 304)
+"""Statuses that have no body: what a script returns beside one of them is not sent (RFC 9110, section 15)."""
 
 EXPECTED = "a body (str, bytes, or an iterator of them; dict and list become JSON) or (body, content_type)"
 
@@ -97,16 +100,36 @@ def reply(returned: Any, function: str, accept: str, context: Context | None, re
 
 
 def finish(answer: Reply, context: Context | None) -> Reply:
-    """The reply with the status and the headers that the script set on its context; its metrics go to the log."""
-    if context is None:
-        return answer
-    emit_metrics(context)
-    answer.headers = [*answer.headers, *response_headers(context)]
-    status, phrase = context.get_response_status(0)
-    if isinstance(status, int) and 200 <= status <= 599 and status != 200:
-        answer.status = status
-        answer.fault = (phrase or "") if status >= 400 else ""
+    """The reply with the status and the headers that the script set on its context; its metrics go to the log.
+
+    UserCodeError where a header, or the content type, would break the reply apart.
+    """
+    if context is not None:
+        emit_metrics(context)
+        answer.headers = [*answer.headers, *response_headers(context)]
+        status, phrase = context.get_response_status(0)
+        if isinstance(status, int) and 200 <= status <= 599 and status != 200:
+            answer.status = int(status)  # perhaps an HTTPStatus; messages between processes carry plain types alone
+            answer.fault = str(phrase or "") if status >= 400 else ""
+        if answer.status in WITHOUT_BODY:
+            answer.body = b""
+    answer.content_type = str.__str__(answer.content_type)  # perhaps a member of an Enum
+    _check_value("Content-Type", answer.content_type)
+    for name, value in answer.headers:
+        if not _is_token(name):
+            raise UserCodeError(f"the script set a header with an invalid name: {name[:40]!r}")
+        _check_value(name, value)
     return answer
+
+
+@lru_cache(maxsize=256)
+def _check_value(name: str, value: str) -> None:
+    if any(ord(c) < 0x20 or ord(c) == 0x7F or ord(c) > 0xFF for c in value):
+        raise UserCodeError(f"the script set the header {name} to a value that no header can have: {value[:80]!r}")
+
+
+def _is_token(name: str) -> bool:
+    return name.isascii() and name.replace("-", "").replace("_", "").isalnum()
 
 
 def to_json(value: Any, function: str) -> bytes:
@@ -133,9 +156,9 @@ def _plain(value: Any) -> Any:
 def _body(returned: Any, function: str, request: Request) -> bytes | Iterator[bytes]:
     if isinstance(returned, str):
         return returned.encode()
-    if isinstance(returned, bytes):
+    if type(returned) is bytes:
         return returned
-    if isinstance(returned, bytearray | memoryview):
+    if isinstance(returned, bytes | bytearray | memoryview):
         return bytes(returned)
     if hasattr(returned, "__next__"):
         return _streamed(returned, function, request)

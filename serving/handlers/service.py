@@ -14,10 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from serving.backends import mxnet_import
 from serving.backends.base import LoadedModel
 from serving.codecs import negotiate
 from serving.errors import ModelError, UserCodeError
-from serving.handlers import body, defaults, faults, mxnet_objects, script_file
+from serving.handlers import body, defaults, faults, mxnet_array, mxnet_objects, script_file
 from serving.handlers.context import Context, of_request
 from serving.handlers.default_service import DefaultService
 from serving.handlers.user_script import UserFunctions
@@ -91,6 +92,7 @@ class ScriptService:
         self._default = model.default
         self._accept, self._limit = options.default_accept, options.limit
         self._names = tuple(tensor.name for tensor in model.signature.outputs) if model.signature else ()
+        self._deferred = None if model.default is None or model.kind == mxnet_objects.OTHER else mxnet_array.lazy
         self._decode = self._input_step()
         self._predict = self._predict_step()
         self._encode = self._output_step()
@@ -138,10 +140,13 @@ class ScriptService:
         function = self.functions.input_fn
         assert function is not None
         data, content_type = body.received(request)
+        mxnet_import.deferred = self._deferred
         try:
             data = function(data, content_type, self.model.object, context)
         except BaseException as error:
             raise faults.of("input_fn", error, request.id) from error
+        finally:
+            mxnet_import.deferred = None
         return data if self._default is None else self._inputs(data, self._default)
 
     def _inputs(self, data: Any, default: DefaultService) -> Inputs | Unnamed:
