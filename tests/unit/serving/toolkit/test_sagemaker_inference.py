@@ -176,6 +176,7 @@ def test_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SAGEMAKER_PROGRAM", "predictor.py")
     monkeypatch.setenv("SAGEMAKER_MAX_PAYLOAD_IN_MB", "2")
     monkeypatch.delenv("SAGEMAKER_MODEL_SERVER_TIMEOUT", raising=False)
+    monkeypatch.delitem(sys.modules, "sagemaker_inference.environment", raising=False)  # it reads at import, as the real one
     toolkit.install(tmp_path)
     environment = named("environment")
     found = environment.Environment()
