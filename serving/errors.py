@@ -122,5 +122,5 @@ class DeadlinePassed(BaseException):
 def from_status(status: int, message: str) -> ServingError:
     """A `ServingError` of any status, for scripts that choose their own (`BaseInferenceToolkitError`)."""
     error = ServingError(message)
-    error.status = status if 400 <= status <= 599 else 500
+    error.status = int(status) if 400 <= status <= 599 else 500  # perhaps an HTTPStatus
     return error

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 
-from serving.errors import UserCodeError
 from serving.invocation import Header, Reply
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
@@ -48,15 +47,6 @@ def head(reply: Reply, request_id: str, keep_alive: bool, length: int | None) ->
 def chunk(data: bytes) -> bytes:
     """One chunk of a stream; empty data would end it and is dropped."""
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
-
-
-def check_headers(headers: Sequence[Header]) -> None:
-    """UserCodeError where a header that a script set would break the reply apart."""
-    for name, value in headers:
-        if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum()):
-            raise UserCodeError(f"the script set a header with an invalid name: {name[:40]!r}")
-        if any(ord(c) < 0x20 or ord(c) == 0x7F or ord(c) > 0xFF for c in value):
-            raise UserCodeError(f"the script set the header {name} to a value with control characters")
 
 
 def _prefix(status: int, content_type: str) -> bytes:
