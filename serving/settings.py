@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -28,7 +29,7 @@ def _flag(text: str) -> bool:
 
 
 def _whole(text: str) -> int:
-    if not text.strip().lstrip("-").isdigit():
+    if not re.fullmatch(r"-?[0-9]{1,18}", text.strip()):
         raise ValueError("expected a whole number")
     return int(text)
 
@@ -59,7 +60,7 @@ def _choice(*words: str) -> Callable[[str], str]:
 def _log_level(text: str) -> int:
     levels = {"debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "critical": 50}
     word = text.strip().lower()
-    if word not in levels and not word.isdigit():
+    if word not in levels and not re.fullmatch(r"[0-9]{1,3}", word):
         raise ValueError("expected a number, as Python's logging has it, or debug, info, warning, error, critical")
     return levels[word] if word in levels else int(word)
 
