@@ -1,0 +1,1 @@
+"""How fast the server is, beside others and beside the model alone. `docs/performance.md` says how to run and read it."""
