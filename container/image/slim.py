@@ -41,8 +41,8 @@ ELF64_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 ELF64_SEGMENT = struct.Struct("<IIQQQQQQ")
 
 
-STARTED = ("mxnet", "gunicorn.arbiter", "gunicorn.app.base", "flask", "uvloop", "httptools", "orjson", "simdjson",
-           "prometheus_client", "PIL.Image")  # fmt: skip
+STARTED = ("mxnet", "gunicorn.app.base", "gunicorn.arbiter", "gunicorn.glogging", "gunicorn.workers.base", "flask", "uvloop", "httptools",
+           "orjson", "simdjson", "prometheus_client", "PIL.Image")  # fmt: skip
 """What the server imports, of what it does not bring itself."""
 REMOVED_FROM_NUMPY = ("bool", "int", "float", "object", "complex", "str")
 """Aliases that numpy dropped in 1.24 and MXNet 1.9.1 still asks for when it is imported."""
@@ -57,8 +57,8 @@ def strip(site: Path) -> None:
     """Remove what a running server has no use for."""
     for folder in UNUSED_FOLDERS:
         shutil.rmtree(site / folder, ignore_errors=True)
-    for folder in [path for path in site.rglob("*") if path.name in UNUSED_NAMES and path.is_dir()]:
-        shutil.rmtree(folder, ignore_errors=True)
+    for found in [path for path in site.rglob("*") if path.name in UNUSED_NAMES and path.is_dir()]:
+        shutil.rmtree(found, ignore_errors=True)
     sources = [path for path in site.rglob("*") if path.suffix in UNUSED_SUFFIXES and path.is_file()]
     for file in [*sources, *(path for pattern in UNUSED_MODULES for path in site.glob(pattern))]:
         file.unlink()
