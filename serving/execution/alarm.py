@@ -23,18 +23,22 @@ class Alarm:
 
     def __init__(self, deadline: float, slow: Callable[[], None]) -> None:
         self._first, self._deadline, self._slow = min(SLOW_SECONDS, deadline / 2), deadline, slow
-        self._warned = False
+        self._armed = self._warned = False
         self.rang = False
         signal.signal(signal.SIGALRM, self._ring)
 
     def __enter__(self) -> None:
         self.rang = self._warned = False
+        self._armed = True
         signal.setitimer(signal.ITIMER_REAL, self._first)
 
     def __exit__(self, *_: object) -> None:
+        self._armed = False
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _ring(self, signum: int, frame: FrameType | None) -> None:
+        if not self._armed:  # the signal came as the code returned: it must not be raised in the loop's own code
+            return
         if not self._warned:
             self._warned = True
             signal.setitimer(signal.ITIMER_REAL, self._deadline - self._first, self._deadline)

@@ -2,6 +2,7 @@
 
     model process -> front   ("ready", pid, slot, batch)                once, when it is warm
     front -> model process   [(id, content_type, accept, headers, arrived, body), ...]
+                             []                                         while it streams: nobody reads any more
     model process -> front   ("replies", [(status, body, content_type, headers, fault, stages), ...])
                              ("begin", reply without body), ("piece", bytes)..., ("end", whole)
 

@@ -10,10 +10,10 @@ import logging
 from collections.abc import Callable, Iterator
 from time import perf_counter
 
-from serving.errors import Overloaded
+from serving.errors import DeadlinePassed, Overloaded
 from serving.execution.alarm import Alarm
 from serving.execution.base import RETRY_HINT, Sink
-from serving.invocation import Reply, Request, Service, invoke
+from serving.invocation import Reply, Request, Service, failure, invoke
 from serving.telemetry.record import Recorder
 
 log = logging.getLogger("ei.execution")
@@ -63,19 +63,24 @@ class Inline:
         batch, self._pending = self._pending, []
         requests = [request for _, request in batch]
         begin = perf_counter()
-        if self.alarm is None:
-            replies = invoke(self._service, requests)
-        else:
-            with self.alarm:
-                replies = invoke(self._service, requests)
-            if self.alarm.rang:
-                self._loop.call_soon(self.retire)
+        replies = invoke(self._service, requests) if self.alarm is None else self._guarded(self.alarm, requests)
         for (sink, _), reply in zip(batch, replies, strict=True):
             if reply.body.__class__ is bytes:
                 sink.answer(reply)
             else:
                 self._start_stream(sink, reply)
         self._recorder.batch(requests, replies, begin)
+
+    def _guarded(self, alarm: Alarm, requests: list[Request]) -> list[Reply]:
+        """The replies of user code, under the deadline."""
+        try:
+            with alarm:
+                replies = invoke(self._service, requests)
+        except DeadlinePassed as error:  # it rang between two requests, where no one of them could be blamed
+            replies = [failure(error, request) for request in requests]
+        if alarm.rang:
+            self._loop.call_soon(self.retire)
+        return replies
 
     def _start_stream(self, sink: Sink, reply: Reply) -> None:
         assert not isinstance(reply.body, bytes)
@@ -92,8 +97,8 @@ class Inline:
             self._loop.call_later(0.01, self._pump, sink, pieces)
             return
         try:
-            piece = next(pieces, None)
-        except Exception:
+            piece = self._next_piece(pieces)
+        except (Exception, DeadlinePassed):
             log.exception("a streamed answer broke off")
             self._streams -= 1
             sink.end_stream(whole=False)
@@ -104,3 +109,14 @@ class Inline:
             return
         sink.send_piece(piece)
         self._loop.call_soon(self._pump, sink, pieces)
+
+    def _next_piece(self, pieces: Iterator[bytes]) -> bytes | None:
+        """The next piece, None at the end; user code has until the deadline for each."""
+        if self.alarm is None:
+            return next(pieces, None)
+        try:
+            with self.alarm:
+                return next(pieces, None)
+        finally:
+            if self.alarm.rang:
+                self._loop.call_soon(self.retire)

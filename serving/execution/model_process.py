@@ -62,6 +62,8 @@ class ModelProcess:
                 return
             if message is None:
                 return
+            if not message:  # the stream that was to be stopped had ended
+                continue
             front.settimeout(None)
             try:
                 self._answer(front, message)
@@ -83,12 +85,24 @@ def _stream(front: socket.socket, reply: Reply, pieces: Iterator[bytes]) -> None
     try:
         for piece in pieces:
             front.sendall(channel.frame(("piece", piece)))
+            if _is_unread(front):
+                whole = False
+                break
     except (BrokenPipeError, ConnectionResetError):
         raise
     except Exception:
         log.exception("a streamed answer broke off")
         whole = False
     front.sendall(channel.frame(("end", whole)))
+
+
+def _is_unread(front: socket.socket) -> bool:
+    """Whether the front has said that nobody reads the stream, or has gone: it says nothing else meanwhile."""
+    try:
+        front.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _whole(reply: Reply) -> bytes:

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import socket
 import struct
 from collections import deque
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
@@ -48,6 +50,7 @@ class Link(asyncio.Protocol):
         self.began = 0.0
         self.overran = False
         self.streaming = False
+        self.stopped = False
         self._inbox = channel.Inbox()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -69,8 +72,14 @@ class Link(asyncio.Protocol):
 
     def send(self, jobs: list[Job], arena: Arena) -> None:
         """Hand requests over."""
-        self.jobs, self.began = jobs, perf_counter()
+        self.jobs, self.began, self.stopped = jobs, perf_counter(), False
         self.transport.write(channel.frame([channel.pack_request(request, arena) for _, request in jobs]))
+
+    def stop_stream(self) -> None:
+        """Ask for no more of a stream, once; the process says when it has ended it."""
+        if not self.stopped:
+            self.stopped = True
+            self.transport.write(channel.frame([]))
 
 
 class Pool:
@@ -122,7 +131,8 @@ class Pool:
                 link.overran = True
                 log.error("model process %d overran the deadline of %g s and is ended", link.pid, self._deadline)
                 self._fail(link, DeadlineExceeded(f"the model did not answer within {self._deadline:g} s"))
-                os.kill(link.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it has ended by itself, and its socket's end is yet to be heard
+                    os.kill(link.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Let the model processes go."""
@@ -220,15 +230,20 @@ class Pool:
         self._recorder.batch([request], [reply], link.began)
 
     def _piece(self, link: Link, data: bytes) -> None:
-        link.began = perf_counter()  # a stream's deadline is from piece to piece
         sink = link.jobs[0][0]
+        if sink.closed:  # its deadline stands: a script that makes pieces for nobody is stopped, or ended
+            link.stop_stream()
+            return
+        link.began = perf_counter()  # a stream's deadline is from piece to piece
         sink.send_piece(data)
         if not sink.writable:  # the process waits in its send while nobody reads here
+            link.began = math.inf
             link.transport.pause_reading()
             asyncio.get_running_loop().call_later(0.01, self._resume, link, sink)
 
     def _resume(self, link: Link, sink: Sink) -> None:
         if sink.writable or sink.closed:
+            link.began = perf_counter()
             link.transport.resume_reading()
         else:
             asyncio.get_running_loop().call_later(0.01, self._resume, link, sink)

@@ -9,6 +9,11 @@ A body whose length is known is received straight into the memory that its reade
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import socket
+import struct
+import sys
+import termios
 from time import perf_counter
 from typing import Protocol
 
@@ -68,6 +73,8 @@ class Connection(asyncio.BufferedProtocol):
         self._due = False  # a request in `_rest` waits for the loop's next turn
         self._chunks = False  # the stream that is being sent is chunked
         self._checked = 0
+        self._unsent = 0  # bytes of answers that the client had not taken, when that last changed
+        self._taken = 0.0
         self._body: memoryview | None = None
 
     @property
@@ -237,11 +244,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def begin_stream(self, reply: Reply) -> None:
         """Send the head of a reply whose body follows in pieces."""
-        if self._head.minor == 0:
-            self._keep_alive = False
-        self._chunks = self._keeps
+        self._chunks = self._head.minor > 0
+        self._keep_alive = self._keep_alive and self._chunks
         if not self.closed:
-            self.transport.write(replies.head(reply, self.request_id, self._chunks, None))
+            length = None if self._chunks else replies.UNTIL_CLOSE
+            self.transport.write(replies.head(reply, self.request_id, self._keeps, length))
 
     def send_piece(self, data: bytes) -> None:
         """Send a piece of a stream's body."""
@@ -253,11 +260,11 @@ class Connection(asyncio.BufferedProtocol):
         if self.closed:
             return
         if not whole:
-            self.transport.abort()
+            self._break_off()
             return
         if self._chunks:
             self.transport.write(replies.LAST_CHUNK)
-        self._next(self._chunks and self._keeps)
+        self._next(self._keeps)
 
     def refuse(self, error: ServingError) -> None:
         """Answer a request that cannot be read to its end, and close: what follows it cannot be told apart."""
@@ -273,7 +280,9 @@ class Connection(asyncio.BufferedProtocol):
     def expire(self, now: float) -> None:
         """Hold the connection against its limits: called by the sweep."""
         limits, age = self.host.limits, now - self.since
-        if self.state == HEAD and not self._rest:
+        if self._is_stuck(now):
+            self.transport.abort()
+        elif self.state == HEAD and not self._rest:
             if age > (min(limits.idle_seconds, LAST_REQUEST_SECONDS) if self.host.draining else limits.idle_seconds):
                 self.transport.close()
         elif self.state == HEAD and age > limits.header_seconds:
@@ -282,6 +291,23 @@ class Connection(asyncio.BufferedProtocol):
             self.refuse(RequestTimeout("the request body came too slowly"))
         elif self.state == LINGER and age > LINGER_SECONDS:
             self.transport.abort()
+
+    def _is_stuck(self, now: float) -> bool:
+        """Whether the client has taken nothing of its answer for as long as it may pause in sending."""
+        unsent = self.transport.get_write_buffer_size()
+        sock = self.transport.get_extra_info("socket") if unsent else None
+        if sock is not None:  # the kernel's share shrinks as a slow client reads; ours, only by large steps
+            unsent += int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4), sys.byteorder)
+        if unsent != self._unsent:
+            self._unsent, self._taken = unsent, now
+        return unsent > 0 and now - self._taken > self.host.limits.header_seconds
+
+    def _break_off(self) -> None:
+        """End a stream so that the client can tell: an HTTP/1.0 client by a reset, others miss the last chunk."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and not self._chunks:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     @property
     def _keeps(self) -> bool:

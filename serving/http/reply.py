@@ -15,6 +15,8 @@ NO_BODY = (204, 304)
 """Statuses whose replies end with their head (RFC 9112, section 6.3)."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
+UNTIL_CLOSE = -1
+"""The length of a stream to an HTTP/1.0 client: up to the end of the connection."""
 
 _prefixes: dict[tuple[int, str], bytes] = {}
 _date = b""
@@ -28,14 +30,14 @@ def tick() -> None:
 
 
 def head(reply: Reply, request_id: str, keep_alive: bool, length: int | None) -> bytes:
-    """The reply's head; a length of None means chunked, or up to the end of the connection where it is not kept."""
+    """The reply's head; a length of None means chunked."""
     parts = [_prefix(reply.status, reply.content_type)]
     if reply.status in NO_BODY:
         pass  # no Content-Length either (RFC 9110, section 8.6)
-    elif length is not None:
-        parts.append(b"Content-Length: %d\r\n" % length)
-    elif keep_alive:
+    elif length is None:
         parts.append(b"Transfer-Encoding: chunked\r\n")
+    elif length != UNTIL_CLOSE:
+        parts.append(b"Content-Length: %d\r\n" % length)
     if request_id:
         parts.append(b"X-Request-Id: %b\r\n" % request_id.encode("ascii"))
     if reply.headers:

@@ -159,17 +159,10 @@ def test_stop_while_the_model_loads(start: Start, tmp_path: Path, number: int) -
 
 def test_stop_while_a_process_is_forked(start: Start, with_script: Callable[[str], Path]) -> None:
     """SIGTERM reaches a process that is just being forked: none is waited for until the grace time has passed."""
+    model = with_script("obeys")
     for _ in range(3):
-        server = start(with_script_once(with_script), EI_PLACEMENT="pool")
+        server = start(model, EI_PLACEMENT="pool")
         assert server.ask("vanish").status == 500
         begin = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - begin < QUICK_SECONDS
-
-
-def with_script_once(make: Callable[[str], Path]) -> Path:
-    """The obeying script's folder, made by the first call."""
-    try:
-        return make("obeys")
-    except FileExistsError as error:
-        return Path(error.filename).parent

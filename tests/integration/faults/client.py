@@ -63,10 +63,7 @@ class Client:
         """The next response; AssertionError where there is none."""
         status, headers = self.head()
         if headers.get("transfer-encoding") == "chunked":
-            pieces = []
-            while piece := self.piece():
-                pieces.append(piece)
-            return Response(status, headers, b"".join(pieces), piece is not None)
+            return Response(status, headers, *self.pieces())
         if "content-length" not in headers:
             return Response(status, headers, self.stream.read())
         return Response(status, headers, self.stream.read(int(headers["content-length"])))
@@ -93,6 +90,13 @@ class Client:
             return data if self.stream.read(2) == b"\r\n" else None
         except ConnectionResetError:
             return None
+
+    def pieces(self) -> tuple[bytes, bool]:
+        """What is left of a chunked body, and whether it came to its last chunk."""
+        data = b""
+        while piece := self.piece():
+            data += piece
+        return data, piece is not None
 
     def at_end(self) -> bool:
         """Whether the server closes without a further byte; a reset is an end too."""

@@ -79,6 +79,13 @@ class Server:
                 continue
         return count
 
+    def own_sockets(self, pid: int) -> int:
+        """How many of them no client holds, where no client is connected."""
+        with self.connect() as probe:  # its answer comes after the ends of all earlier connections were heard
+            probe.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert probe.response().status == 200
+            return self.sockets(pid) - 1
+
     def resident(self) -> int:
         """Bytes of memory that only this server's processes have, all together (private pages)."""
         total = 0

@@ -53,15 +53,13 @@ def test_close() -> None:
     assert b"Connection: close" not in lines(Reply(b""), keep_alive=True)
 
 
-@pytest.mark.parametrize(
-    ("keep_alive", "framing"),
-    [(True, b"Transfer-Encoding: chunked"), (False, b"Connection: close")],
-    ids=["chunked", "until close"],
-)
-def test_a_stream_has_no_length(keep_alive: bool, framing: bytes) -> None:
-    """A body of unknown length is chunked where the connection is kept, and ends with it where it is not."""
-    head = lines(Reply(b""), keep_alive=keep_alive, length=None)
-    assert framing in head
+@pytest.mark.parametrize("keep_alive", [True, False], ids=["kept", "closed"])
+@pytest.mark.parametrize("length", [None, replies.UNTIL_CLOSE], ids=["chunked", "until close"])
+def test_a_stream_has_no_length(keep_alive: bool, length: int | None) -> None:
+    """A body of unknown length is chunked, on a connection that is closed after it too, or ends with the connection."""
+    head = lines(Reply(b""), keep_alive=keep_alive, length=length)
+    assert (b"Transfer-Encoding: chunked" in head) == (length is None)
+    assert (b"Connection: close" in head) == (not keep_alive)
     assert not [line for line in head if line.startswith(b"Content-Length")]
 
 
