@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -40,30 +42,42 @@ def build(choices: Choices, use_cache: bool = True) -> str:
     """Build the image; its id. ContainerError, with the builder's words above it, where a step fails."""
     if not (wheelhouse.ROOT / DOCKERFILE).is_file():
         raise ContainerError(f"{wheelhouse.ROOT} holds no {DOCKERFILE}", "build from a checkout of the repository")
+    _check(choices.mxnet_wheel)
     client = engine.ensure()
     wheelhouse.fill()
-    wheel = _put_beside(choices.mxnet_wheel)
-    arguments = {"BASE": base.ensure(client, choices.base), "MXNET_WHEEL": wheel, "VERSION": metadata.version("ei")}
-    command = [client, "build", "--file", DOCKERFILE, "--tag", choices.tag]
-    command += [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
-    if arguments["BASE"] == base.made_name():
-        # It has all that the build asks Debian for.
-        command += ["--network", "none"]
-    if not use_cache:
-        command.append("--no-cache")
-    commands.run([*command, str(wheelhouse.ROOT)], "see the failed step above")
+    base_image = base.ensure(client, choices.base)
+    with _beside_the_others(choices.mxnet_wheel) as wheel:
+        arguments = {"BASE": base_image, "MXNET_WHEEL": wheel, "VERSION": metadata.version("ei")}
+        command = [client, "build", "--file", DOCKERFILE, "--tag", choices.tag]
+        command += [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
+        if base_image == base.made_name():
+            # It has all that the build asks Debian for.
+            command += ["--network", "none"]
+        if not use_cache:
+            command.append("--no-cache")
+        commands.run([*command, str(wheelhouse.ROOT)], "see the failed step above")
     return describe(client, choices.tag)[0]
 
 
-def _put_beside(wheel: str) -> str:
-    """Copy a user's wheel to the others; its name, empty for none."""
+@contextmanager
+def _beside_the_others(wheel: str) -> Iterator[str]:
+    """A user's wheel, in the wheelhouse for as long as the build takes; its name there, empty for none."""
     if not wheel:
-        return ""
+        yield ""
+        return
     path = Path(wheel)
-    if path.suffix != ".whl" or not path.is_file():
+    copy = wheelhouse.FOLDER / path.name
+    shutil.copyfile(path, copy)
+    try:
+        yield path.name
+    finally:
+        copy.unlink()
+
+
+def _check(wheel: str) -> None:
+    path = Path(wheel)
+    if wheel and (path.suffix != ".whl" or not path.is_file()):
         raise ContainerError(f"{wheel} is not a wheel file", "name an MXNet build: MXNET_WHEEL=path/to/mxnet-....whl")
-    shutil.copyfile(path, wheelhouse.FOLDER / path.name)
-    return path.name
 
 
 def describe(client: str, image: str) -> tuple[str, int]:
