@@ -78,6 +78,25 @@ class Watcher:
                 self.refused += 1
 
 
+class Meter:
+    """What processes cost between its making and its reading."""
+
+    def __init__(self, pids: set[int]) -> None:
+        self._pids = pids
+        self._begin = self._counters()
+
+    def read(self) -> dict[str, float]:
+        """Cores that they kept busy, cores that others did, and cores taken from them by force a second."""
+        wall, cpu, switches, machine, own = (b - a for a, b in zip(self._begin, self._counters(), strict=True))
+        others = max(0.0, machine - cpu - own)
+        return {"server_cores": cpu / wall, "other_cores": others / wall, "forced_switches": switches / wall}
+
+    def _counters(self) -> tuple[float, ...]:
+        pids = self._pids
+        cpu, switches = processes.cpu_seconds(pids), processes.forced_switches(pids)
+        return time.perf_counter(), cpu, switches, processes.machine_seconds(), processes.own_seconds()
+
+
 def require_wrk() -> None:
     """BenchmarkError where wrk is not installed."""
     if shutil.which("wrk") is None:
@@ -92,28 +111,27 @@ def apply(server: Server, load: Load, seconds: int) -> dict[str, Any]:
     watcher, done = Watcher(server, load.kind), threading.Event()
     watching = (watcher.ping, watcher.probe) if load.connections >= WATCHED_FROM else ()
     threads = [threading.Thread(target=target, args=(done,)) for target in watching]
-    pids = server.members()
-    cpu, switches, begin = processes.cpu_seconds(pids), processes.forced_switches(pids), time.perf_counter()
+    meter = Meter(server.members())
     for thread in threads:
         thread.start()
     try:
         counted = _wrk(server, load, seconds)
     finally:
-        wall = time.perf_counter() - begin
-        cpu, switches = processes.cpu_seconds(pids) - cpu, processes.forced_switches(pids) - switches
+        spent = meter.read()
         done.set()
         for thread in threads:
             thread.join()
     if watcher.wrong:
         raise WrongAnswer(f"{len(watcher.wrong)} of {watcher.right + len(watcher.wrong)} under load; {watcher.wrong[0]}")
+    rate = (counted["requests"] - counted["bad_statuses"]) / counted["seconds"]
     return {
         **counted,
-        "rate": (counted["requests"] - counted["bad_statuses"]) / counted["seconds"],
+        "rate": rate,
         "errors": counted["bad_statuses"] + counted["socket_errors"] + watcher.refused + watcher.silent,
         "answers_compared": watcher.right,
         "worst_ping_ms": max(watcher.pings, default=None),
-        "server_cores": cpu / wall,
-        "forced_switches": switches / wall,
+        **spent,
+        "cpu_us": 1e6 * spent["server_cores"] / rate if rate else None,
     }
 
 

@@ -40,6 +40,18 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return sum(int(fields[USER_TIME]) + int(fields[SYSTEM_TIME]) for fields in stats) / TICKS
 
 
+def machine_seconds() -> float:
+    """Processor seconds that everything on this machine has used so far: all of proc(5)'s counters but idle and iowait."""
+    spent = [int(field) for field in _text(Path("/proc/stat")).partition("\n")[0].split()[1:9]]
+    return (sum(spent) - spent[3] - spent[4]) / TICKS
+
+
+def own_seconds() -> float:
+    """Processor seconds of this process and of the children that it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
 def forced_switches(pids: Iterable[int]) -> int:
     """How often the kernel took the core away from these processes' threads: what tail latencies are often made of."""
     texts = [_text(path) for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/status")]

@@ -20,8 +20,16 @@ def render(results: dict[str, Any]) -> str:
     """A table for each model, under the machine that it holds for."""
     machine = results["machine"]
     head = f"{machine['cores']} cores of {machine['processor']}, {results['rounds']} rounds, medians, the load on the same cores. `json-16 /s`: answers a second to JSON bodies over 16 connections."
+    taken = [one["other_cores"] for one in _every_load(results)]
+    if taken:
+        head += f" Others on the machine kept {figure(median(taken))} cores busy meanwhile, {figure(max(taken))} at most."
     parts = [head, *(_model(name, data) for name, data in results["models"].items())]
     return "\n\n".join(parts)
+
+
+def _every_load(results: dict[str, Any]) -> list[Round]:
+    servers = [rounds for data in results["models"].values() for rounds in data["servers"].values()]
+    return [load for rounds in servers for one in rounds for load in one["loads"].values()]
 
 
 def _model(name: str, data: dict[str, Any]) -> str:
@@ -69,7 +77,7 @@ def _columns(labels: Sequence[str]) -> list[tuple[str, Callable[[Round], Any]]]:
 
 def _errors(rounds: list[Round]) -> str:
     failed = sum("failed" in one for one in rounds)
-    count = sum(load["errors"] for one in rounds for load in one.get("loads", {}).values())
+    count = sum(load["errors"] for one in rounds for load in one["loads"].values())
     return f"{count}" + (f", {failed} of {len(rounds)} rounds failed" if failed else "")
 
 

@@ -88,10 +88,10 @@ def table(rounds: dict[str, list[dict[str, Any]]], ratios: dict[str, float]) -> 
     """A row for each variant."""
     rows = []
     for name, outcomes in rounds.items():
-        cells = [figure(median(one[key] for one in outcomes)) for key in ("rate", "p50_ms", "p99_ms")]
+        cells = [figure(median(one[key] for one in outcomes)) for key in ("rate", "p50_ms", "p99_ms", "cpu_us")]
         rows.append([name, *cells, f"{ratios[name]:.2f}", str(sum(one["errors"] for one in outcomes))])
     return harness.markdown(
-        ["script", f"{CONNECTIONS} connections /s", "p50 ms", "p99 ms", "over the defaults", "errors"], rows
+        ["script", f"{CONNECTIONS} connections /s", "p50 ms", "p99 ms", "CPU us", "over the defaults", "errors"], rows
     )
 
 
