@@ -106,9 +106,9 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         return [worker for worker in self.WORKERS.values() if worker.generation == self.plan.generation]
 
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
-        """Stop everything; what ends badly meanwhile no longer matters."""
+        """Stop everything; what ends badly meanwhile no longer matters. Whatever failed, the status is 1."""
         self._halting = True
-        super().halt(reason, exit_status)
+        super().halt(reason, min(exit_status, 1))
 
     def reap_workers(self) -> None:
         """Take leave of ended processes."""

@@ -55,8 +55,8 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Starts servers (model directory, settings as environment variables), and kills what is left of them at the end."""
     running: list[Server] = []
 
-    def begin(model: Path, *flags: str, ready: bool = True, **env: str) -> Server:
-        server = servers.start(model, tmp_path_factory.mktemp("logs"), env, flags)
+    def begin(model: Path, *flags: str, ready: bool = True, stdout: int | None = None, **env: str) -> Server:
+        server = servers.start(model, tmp_path_factory.mktemp("logs"), env, flags, stdout)
         running.append(server)
         return servers.await_ready(server) if ready else server
 

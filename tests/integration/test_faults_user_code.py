@@ -39,7 +39,11 @@ def test_failing_script(start: Start, with_script: Callable[[str], Path], placem
 def test_hang(start: Start, with_script: Callable[[str], Path], placement: str) -> None:
     """A script that overruns the deadline is a 504, and the next request works."""
     server = start(with_script("obeys"), EI_PLACEMENT=placement, EI_DEADLINE_SECONDS="0.5")
-    check_failure(server.ask("hang", ("X-Request-Id", "r-1")), 504, "transform_fn did not return" if placement == "inline" else "within 0.5 s")
+    check_failure(
+        server.ask("hang", ("X-Request-Id", "r-1")),
+        504,
+        "transform_fn did not return" if placement == "inline" else "within 0.5 s",
+    )
     until(lambda: server.ping() == 200, "the server is ready again")
     assert server.ask("fine").body == b"fine"
     assert server.stop() == 0

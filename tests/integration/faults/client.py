@@ -29,7 +29,7 @@ def invocation(body: bytes | str, *headers: tuple[str, str], version: str = "1.1
     raw = body.encode() if isinstance(body, str) else body
     lines = [f"POST /invocations HTTP/{version}", "Host: x", "Content-Type: text/csv", f"Content-Length: {len(raw)}"]
     lines += [f"{name}: {value}" for name, value in headers]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + raw
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + raw
 
 
 class Client:
