@@ -17,6 +17,7 @@ import numpy as np
 from serving.backends import mxnet_import
 from serving.backends.base import LoadedModel
 from serving.backends.mxnet_import import import_mxnet
+from serving.backends.mxnet_reshape import Reshapes
 from serving.errors import ModelError
 from serving.invocation import Array, Inputs, Outputs
 from serving.models import shapes
@@ -35,7 +36,7 @@ def load(layout: Layout, signature: Signature | None = None) -> SymbolModel:
     try:
         symbol = mx.sym.load(str(layout.symbol))
         arrays = mx.nd.load(str(layout.params))
-    except mx.MXNetError as error:
+    except (mx.MXNetError, UnicodeDecodeError) as error:
         raise ModelError(f"MXNet cannot read {layout.symbol.name} and {layout.params.name}: {first_line(error)}") from None
     args, aux = split_params(arrays)
     if signature is None:
@@ -64,7 +65,9 @@ def split_params(arrays: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def first_line(error: BaseException) -> str:
     """The first telling line of an MXNet error, without its C++ stack trace."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # MXNet's own wrapper fails on a message that quotes a byte of a broken file.
+    text = error.object.decode(errors="replace") if isinstance(error, UnicodeDecodeError) else str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if "Error" in line or "Check failed" in line or "shape" in line]
     return (telling or lines or [type(error).__name__])[0][:300]
 
@@ -114,20 +117,30 @@ class SymbolModel:
         self._others = sorted(names - set(self._args) - {tensor.name for tensor in feeds})
         outputs = tuple(Tensor(name, None, np.dtype("float32")) for name in symbol.list_outputs())
         self.signature = Signature(tuple(feeds), outputs)
+        self._reshapes = Reshapes(symbol)
         self._executors: OrderedDict[tuple[Any, ...], Executor] = OrderedDict()
-        self.stackable = self._is_stackable()
+        self._stacks: dict[tuple[Any, ...], bool] = {}
+        rows = {tensor.name: tensor.shape[1:] for tensor in feeds if tensor.shape and None not in tensor.shape[1:]}
+        self._is_known = len(rows) == len(feeds)
+        # Where sizes are open `stacks` tells of each request.
+        self.stackable = self._do_stack(rows) if self._is_known else True  # type: ignore[arg-type]
         self.max_batch = self._max_batch()
 
     def forward(self, inputs: Inputs) -> Outputs:
         """One pass over stacked rows, in as many batches as memory asks for."""
         rows = len(next(iter(inputs.values())))
-        if rows <= self.max_batch:
-            return self._pass(inputs, rows)
+        stacks = self.stacks(inputs)
+        if rows <= self.max_batch or not stacks:
+            return self._pass(inputs, rows, stacks)
         parts = [
-            self._pass({k: v[at : at + self.max_batch] for k, v in inputs.items()}, min(self.max_batch, rows - at))
+            self._pass({k: v[at : at + self.max_batch] for k, v in inputs.items()}, min(self.max_batch, rows - at), stacks)
             for at in range(0, rows, self.max_batch)
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def stacks(self, inputs: Inputs) -> bool:
+        """Whether rows like these may share a pass with other requests', and with rows that only fill a batch up."""
+        return self.stackable if self._is_known else self._do_stack({k: v.shape[1:] for k, v in inputs.items()})
 
     @property
     def parameter_bytes(self) -> int:
@@ -139,8 +152,8 @@ class SymbolModel:
         self._executors.clear()
         self._args = {}
 
-    def _pass(self, inputs: Inputs, rows: int) -> Outputs:
-        size = 1 << (rows - 1).bit_length() if self.stackable else rows
+    def _pass(self, inputs: Inputs, rows: int, stacks: bool) -> Outputs:
+        size = 1 << (rows - 1).bit_length() if stacks else rows
         key = (size, *[array.shape[1:] for array in inputs.values()])
         executor = self._executors.get(key)
         if executor is None:
@@ -149,12 +162,13 @@ class SymbolModel:
             view[:rows] = inputs[name]
         results = executor.run()
         tensors = self.signature.outputs
-        if not self.stackable:
+        if not stacks:
             return {tensor.name: result.copy() for tensor, result in zip(tensors, results, strict=True)}
         return {tensor.name: result[:rows].copy() for tensor, result in zip(tensors, results, strict=True)}
 
     def _bind(self, key: tuple[Any, ...], wanted: dict[str, tuple[int, ...]]) -> Executor:
         mx = import_mxnet()
+        self._reshapes.check(wanted)
         dtypes = {tensor.name: tensor.dtype for tensor in self.signature.inputs}
         inputs = {name: mx.nd.zeros(shape, dtype=dtypes[name]) for name, shape in wanted.items()}
         others = {}
@@ -171,19 +185,22 @@ class SymbolModel:
             self._executors.popitem(last=False)
         return executor
 
-    def _is_stackable(self) -> bool:
+    def _do_stack(self, row_shapes: dict[str, tuple[int, ...]]) -> bool:
         """Whether rows of two requests may share a pass: every output's first axis counts the inputs' rows."""
-        for rows in (2, 3):
-            known = {t.name: (rows, *t.shape[1:]) for t in self.signature.inputs if t.shape and None not in t.shape[1:]}
-            if len(known) < len(self.signature.inputs):
-                return True  # sizes are not known before a request: checked by the count of rows that come out
-            try:
-                _, shapes_out, _ = self._symbol.infer_shape_partial(**known)
-            except import_mxnet().MXNetError:
-                return False
-            if any(not shape or shape[0] != rows for shape in shapes_out):
-                return False
-        return True
+        key = tuple(row_shapes.items())
+        if key not in self._stacks:
+            if len(self._stacks) >= MAX_EXECUTORS:
+                self._stacks.clear()
+            self._stacks[key] = all(self._counts(row_shapes, rows) for rows in (2, 3))
+        return self._stacks[key]
+
+    def _counts(self, row_shapes: dict[str, tuple[int, ...]], rows: int) -> bool:
+        """Whether so many rows in are so many rows out, in every output."""
+        try:
+            _, found, _ = self._symbol.infer_shape_partial(**{name: (rows, *shape) for name, shape in row_shapes.items()})
+        except import_mxnet().MXNetError:
+            return False
+        return all(shape and shape[0] == rows for shape in found)
 
     def _max_batch(self) -> int:
         if not self.stackable:

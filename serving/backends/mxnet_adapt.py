@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from serving.backends.base import LoadedModel
-from serving.backends.mxnet import SymbolModel
+from serving.backends.mxnet import SymbolModel, first_line
 from serving.backends.mxnet_import import import_mxnet
 from serving.errors import ModelError
 from serving.invocation import Inputs, Outputs
@@ -29,6 +29,7 @@ def adapt(made: Any, signature: Signature | None) -> LoadedModel:
         args, aux = made.get_params()
         return SymbolModel(made.symbol, args, aux, signature or _of_module(made))
     if isinstance(made, mx.gluon.Block):
+        _check_initialized(made)
         return _of_block(made, signature or _UNKNOWN)
     raise ModelError(f"model_fn returned a value of type {type(made).__name__}: expected a Gluon block or a Module")
 
@@ -43,6 +44,20 @@ def _of_module(module: Any) -> Signature:
         for name in module.data_names
     ]
     return Signature(tuple(tensors))
+
+
+def _check_initialized(block: Any) -> None:
+    """ModelError for parameters that no first pass will make; those whose shapes wait for one are fine."""
+    mx = import_mxnet()
+    for name, parameter in block.collect_params().items():
+        try:
+            parameter.data()
+        except mx.gluon.parameter.DeferredInitializationError:
+            continue
+        except RuntimeError:
+            raise ModelError(
+                f"model_fn returned a Gluon block whose parameter {name} is not initialized: load_parameters or initialize"
+            ) from None
 
 
 def _of_block(block: Any, signature: Signature) -> LoadedModel:
@@ -82,9 +97,13 @@ class BlockModel:
         self.stackable = True
 
     def forward(self, inputs: Inputs) -> Outputs:
-        """One call of the block over stacked rows."""
+        """One call of the block over stacked rows; ModelError where MXNet refuses their shapes."""
         mx = import_mxnet()
-        output = self._block(*[mx.nd.array(array, dtype=array.dtype) for array in inputs.values()])
+        try:
+            output = self._block(*[mx.nd.array(array, dtype=array.dtype) for array in inputs.values()])
+        except mx.MXNetError as error:  # its message ends in a C++ stack trace
+            shapes = {name: array.shape for name, array in inputs.items()}
+            raise ModelError(f"the model does not take inputs of shape {shapes}: {first_line(error)}") from None
         outputs = list(output) if isinstance(output, (list, tuple)) else [output]
         return {f"output{at}": array.asnumpy() for at, array in enumerate(outputs)}
 

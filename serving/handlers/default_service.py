@@ -53,7 +53,7 @@ class DefaultService:
         return Reply(body, content_type)
 
     def _stacked(self, inputs: list[Inputs]) -> list[Any]:
-        if len(inputs) == 1 or not getattr(self.model, "stackable", True):
+        if len(inputs) == 1 or not self._may_stack(inputs[0]):
             return [self._forward_or_error(one) for one in inputs]
         try:
             outputs = self._forward({name: np.concatenate([one[name] for one in inputs]) for name in inputs[0]})
@@ -63,6 +63,10 @@ class DefaultService:
         if any(len(array) != sum(rows) for array in outputs.values()):
             return [self._forward_or_error(one) for one in inputs]
         return _split(outputs, rows)
+
+    def _may_stack(self, inputs: Inputs) -> bool:
+        stacks = getattr(self.model, "stacks", None)
+        return bool(stacks(inputs) if stacks is not None else getattr(self.model, "stackable", True))
 
     def _forward_or_error(self, inputs: Inputs) -> Any:
         try:
