@@ -46,7 +46,7 @@ def build(choices: Choices, use_cache: bool = True) -> str:
     client = engine.ensure()
     wheelhouse.fill()
     base_image = base.ensure(client, choices.base)
-    with _beside_the_others(choices.mxnet_wheel) as wheel:
+    with _in_the_wheelhouse(choices.mxnet_wheel) as wheel:
         arguments = {"BASE": base_image, "MXNET_WHEEL": wheel, "VERSION": metadata.version("ei")}
         command = [client, "build", "--file", DOCKERFILE, "--tag", choices.tag]
         command += [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
@@ -60,18 +60,19 @@ def build(choices: Choices, use_cache: bool = True) -> str:
 
 
 @contextmanager
-def _beside_the_others(wheel: str) -> Iterator[str]:
-    """A user's wheel, in the wheelhouse for as long as the build takes; its name there, empty for none."""
+def _in_the_wheelhouse(wheel: str) -> Iterator[str]:
+    """A user's wheel, in the wheelhouse for as long as the build takes; its path there, empty for none."""
     if not wheel:
         yield ""
         return
-    path = Path(wheel)
-    copy = wheelhouse.FOLDER / path.name
-    shutil.copyfile(path, copy)
+    # Not among the locked ones: pip would take a local version (1.9.1+x) for a better one, and miss its hash in the lock.
+    own = wheelhouse.FOLDER / "own"
+    own.mkdir(exist_ok=True)
+    copy = Path(shutil.copy(wheel, own))
     try:
-        yield path.name
+        yield copy.relative_to(wheelhouse.FOLDER).as_posix()
     finally:
-        copy.unlink()
+        shutil.rmtree(own)
 
 
 def _check(wheel: str) -> None:
