@@ -17,15 +17,17 @@ import orjson
 
 from serving.invocation import Reply, Request
 from serving.settings import Settings
+from serving.telemetry.stderr import Stderr
 
 MAX_WAITING = 4096
 """Pieces that may wait for a slow reader of the log."""
+MAX_WAITING_BYTES = 8 << 20
 FLUSH_SECONDS = 0.2
 
 
 def configure(settings: Settings) -> None:
     """Send the `ei` loggers and warnings to stderr in the settings' format; idempotent."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Stderr(sys.stderr)
     handler.setFormatter(_JsonFormatter() if settings.log_format == "json" else _TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -79,7 +81,7 @@ class AccessLog:
         if not self._lines and not self._dropped:
             return
         lines, self._lines = self._lines, []
-        if len(self._waiting) >= MAX_WAITING:
+        if len(self._waiting) >= MAX_WAITING or sum(map(len, self._waiting)) > MAX_WAITING_BYTES:
             self._dropped += len(lines)
             return
         if self._dropped:

@@ -52,11 +52,16 @@ def with_script(tmp_path: Path) -> Callable[[str], Path]:
 
 @pytest.fixture
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Starts servers (model directory, settings as environment variables), and kills what is left of them at the end."""
+    """Starts servers (model directory, flags, settings as environment variables; stdout or stderr as a file descriptor).
+
+    What is left of them at the end is killed.
+    """
     running: list[Server] = []
 
-    def begin(model: Path, *flags: str, ready: bool = True, stdout: int | None = None, **env: str) -> Server:
-        server = servers.start(model, tmp_path_factory.mktemp("logs"), env, flags, stdout)
+    def begin(model: Path, *flags: str, ready: bool = True, **env: str | int) -> Server:
+        texts = {name: value for name, value in env.items() if isinstance(value, str)}
+        streams = {name: value for name, value in env.items() if isinstance(value, int)}
+        server = servers.start(model, tmp_path_factory.mktemp("logs"), texts, flags, **streams)
         running.append(server)
         return servers.await_ready(server) if ready else server
 

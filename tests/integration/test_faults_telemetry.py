@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -121,15 +122,18 @@ def test_forged_lines(start: Start, with_script: Callable[[str], Path]) -> None:
     assert 'trace="a b?c status=999"' in line
 
 
-def test_log_that_nobody_reads(start: Start, with_script: Callable[[str], Path], tmp_path: Path, placement: str) -> None:
-    """Answers go on when the pipe of the access log is full, and the server ends in time."""
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_log_that_nobody_reads(start: Start, with_script: Callable[[str], Path], placement: str, stream: str) -> None:
+    """Answers go on when the pipe of a log is full, and the server ends in time."""
     read, write = os.pipe()
+    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
     try:
-        server = start(with_script("obeys"), EI_PLACEMENT=placement, stdout=write)
+        server = start(with_script("obeys"), EI_PLACEMENT=placement, **{stream: write})
         with server.connect() as client:
-            for _ in range(40):
-                client.send(invocation("fine") * 50)
-                assert all(client.response().body == b"fine" for _ in range(50))
+            for order, status in (("fine", 200), ("raise", 500)):
+                for _ in range(4):
+                    client.send(invocation(order) * 50)
+                    assert {client.response().status for _ in range(50)} == {status}
         assert server.ping() == 200
         assert server.stop() == 0
     finally:

@@ -105,14 +105,16 @@ class Server:
         return self.err.read_text()
 
 
-def start(model: Path, folder: Path, env: dict[str, str], flags: Sequence[str] = (), to: int | None = None) -> Server:
-    """Start a server without waiting for it; its logs go to the folder, or its stdout to this file descriptor."""
+def start(model: Path, folder: Path, env: dict[str, str], flags: Sequence[str] = (), **to: int) -> Server:
+    """Start a server without waiting for it; its logs go to the folder, or where a file descriptor is given by stream."""
     port = free_port()
     out, err = folder / f"{port}.out", folder / f"{port}.err"
     command = [sys.executable, "-m", "serving", "--model", str(model), "--port", str(port), *flags]
     environment = {**os.environ, "EI_HOST": "127.0.0.1", "EI_WORKERS": "2", "EI_WIDE": "false", **env}
     with out.open("wb") as stdout, err.open("wb") as stderr:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stdout if to is None else to, stderr=stderr)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=to.get("stdout", stdout), stderr=to.get("stderr", stderr)
+        )
     return Server(process, port, out, err)
 
 
