@@ -25,7 +25,6 @@ from container import engine, images
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-START_SECONDS = 60
 
 
 def neighbour(name: str) -> ModuleType:
@@ -77,10 +76,6 @@ def network(docker_client: docker.DockerClient) -> Iterator[Network]:
 @pytest.fixture(scope="session")
 def _models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    # pytest's folders are root's alone, and the serving user must reach what lies in them.
-    for parent in (folder, *folder.parents):
-        if parent != Path("/") and parent.stat().st_uid == os.geteuid():
-            parent.chmod(parent.stat().st_mode | 0o055)
     subprocess.run(
         [sys.executable, HERE / "models.py", folder], check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
@@ -95,6 +90,8 @@ def model(_models: Path) -> Iterator[Callable[..., Path]]:
     def get(name: str = "mlp") -> Path:
         copy = _models / f"{name}-{uuid.uuid4().hex[:8]}"
         shutil.copytree(_models / name, copy)
+        # Whatever the umask is: the serving user reads what is mounted, the folders above it do not count.
+        subprocess.run(["chmod", "-R", "u=rwX,go=rX", copy], check=True)
         made.append(copy)
         return copy
 
@@ -126,5 +123,6 @@ def wheelhouse(tmp_path: Path) -> Path:
     """A folder that holds one wheel."""
     folder = tmp_path / "wheelhouse"
     folder.mkdir()
-    wheels.write(folder)
+    wheels.write(folder).chmod(0o644)
+    folder.chmod(0o755)
     return folder

@@ -16,18 +16,10 @@ Start = Callable[..., Any]
 ANSWER = (200, b"blue")
 
 
-def opened(folder: Path) -> Path:
-    """The folder, with every folder above it open: the serving user must reach it."""
-    for parent in (folder, *folder.parents):
-        if parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o055)
-    return folder
-
-
 @pytest.mark.parametrize("is_read_only", [False, True], ids=["as it is", "--read-only --tmpfs /tmp"])
 def test_from_a_wheelhouse(model: Model, start: Start, wheelhouse: Path, is_read_only: bool) -> None:
     """A mounted wheelhouse named by EI_WHEELHOUSE needs no index."""
-    volumes = {str(opened(wheelhouse)): {"bind": "/wheels", "mode": "ro"}}
+    volumes = {str(wheelhouse): {"bind": "/wheels", "mode": "ro"}}
     options: dict[str, Any] = {"read_only": True, "tmpfs": {"/tmp": ""}} if is_read_only else {}
     server = start(model("packages"), volumes=volumes, environment={"EI_WHEELHOUSE": "/wheels"}, **options).ready()
     assert server.invoke(b"{}") == ANSWER
