@@ -70,7 +70,7 @@ def compare(ways: dict[str, Way], given: Any, due: Any, rounds: int) -> dict[str
     for number in range(rounds):
         for name, way in harness.turned(list(ways.items()), number):
             best[name].append(timed(way, given))
-    return {name: min(times) for name, times in best.items()}
+    return {name: min(times, default=0.0) for name, times in best.items()}
 
 
 def timed(way: Way, given: Any, seconds: float = 0.1) -> float:

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from benchmarks import models, processes
 from benchmarks.harness import BenchmarkError, WrongAnswer
@@ -57,10 +58,7 @@ class Server:
         environment = {**os.environ, **command.environment(place)}
         with self._log.open("wb") as log:
             self._began = time.perf_counter()
-            self._process = subprocess.Popen(
-                command.words(place), env=environment, cwd=scratch, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True,
-            )  # fmt: skip
+            self._process = spawn(command.words(place), environment, scratch, log)
 
     def members(self) -> set[int]:
         """Its processes."""
@@ -134,9 +132,22 @@ class Server:
         self._process.wait()
 
 
+def spawn(words: Sequence[str], environment: Mapping[str, str], folder: Path, log: BinaryIO) -> subprocess.Popen[bytes]:
+    """The command in a session of its own; BenchmarkError where there is no such program."""
+    try:
+        return subprocess.Popen(
+            words, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    except OSError as error:
+        raise BenchmarkError(f"{words[0]} cannot be started: {error}") from None
+
+
 @contextmanager
 def running(command: Command, model: Model) -> Iterator[Server]:
-    """A server that was told to start; it is ended, and its scratch folder removed, however the block ends."""
+    """A server that was told to start; it is ended, and its scratch folder removed, however the block ends.
+
+    BenchmarkError where its program cannot be started.
+    """
     scratch = Path(tempfile.mkdtemp(prefix="ei-bench-"))  # not below build/: a path of a socket has 107 bytes at most
     try:
         server = Server(command, model, scratch)
