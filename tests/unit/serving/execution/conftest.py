@@ -26,8 +26,8 @@ class Sink:
         self.replies.append(reply)
 
     def begin_stream(self, reply: Reply) -> None:
-        """The head of a stream."""
-        self.replies.append(reply)
+        """The head of a stream: its body is not the client's to hold."""
+        self.replies.append(Reply(b"", reply.content_type, reply.status, reply.headers))
 
     def send_piece(self, data: bytes) -> None:
         """A piece."""
