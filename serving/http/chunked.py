@@ -6,12 +6,18 @@ compares every outcome with llhttp's.
 
 from __future__ import annotations
 
+import re
+
 from serving.errors import BadRequest, PayloadTooLarge
 
 MAX_LINE = 4096
 """Bytes of a chunk-size line with its extensions, and of the trailer section."""
 
-_HEX = frozenset(b"0123456789abcdefABCDEF")
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_QUOTED = rb'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
+_EXTENSION = rb"[ \t]*;[ \t]*" + _TOKEN + rb"(?:[ \t]*=[ \t]*(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?"
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:" + _EXTENSION + rb")*")
+_TRAILER_LINE = re.compile(_TOKEN + rb":[\t\x20-\x7e\x80-\xff]*")
 _TRAILERS, _DONE = -1, -2
 
 
@@ -50,13 +56,10 @@ class Chunked:
         line, end = _line(data, at, MAX_LINE)
         if end < 0:
             return end
-        digits, _, extension = line.partition(b";")
-        digits = digits.rstrip(b" \t") if extension else digits
-        if not digits or len(digits) > 16 or not _HEX.issuperset(digits):
-            raise BadRequest("malformed chunk size")
-        if any(byte < 0x20 and byte != 0x09 for byte in extension):
-            raise BadRequest("malformed chunk extension")
-        size = int(digits, 16)
+        match = _SIZE_LINE.fullmatch(line)
+        if match is None:
+            raise BadRequest("malformed chunk size or extension")
+        size = int(match[1], 16)
         if len(self.body) + size > self._limit:
             raise PayloadTooLarge(f"the body is over the limit of {self._limit} bytes")
         self._left = size + 2 if size else _TRAILERS
@@ -85,7 +88,7 @@ class Chunked:
             return end
         if not line:
             self._left, self.done = _DONE, True
-        elif b":" not in line or line[:1] in b" \t:" or b"\0" in line:
+        elif _TRAILER_LINE.fullmatch(line) is None:
             raise BadRequest("malformed trailer")
         self._trailer_bytes += len(line) + 2
         return end

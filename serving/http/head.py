@@ -36,13 +36,15 @@ class Head:
     )
 
     def __init__(self, method: str, target: str, minor: int, keep_alive: bool, headers: list[tuple[str, str]]) -> None:
-        self.method, self.minor, self.keep_alive, self.headers = method, minor, keep_alive, headers
+        self.method, self.minor, self.headers = method, minor, headers
         self.path, _, self.query = target.partition("?")
         fields = {name.lower(): value for name, value in reversed(headers)}
         self.content_type = fields.get("content-type", "")
         self.accept = ", ".join(value for name, value in headers if name.lower() == "accept")
         self.request_id = next((_clean_id(fields[name]) for name in REQUEST_ID_HEADERS if name in fields), "")
         self.length = _length(fields)
+        # A coding that HTTP/1.0 does not know: a reader before us may have framed it otherwise (RFC 9112, section 6.1).
+        self.keep_alive = keep_alive and (minor > 0 or self.length is not None)
         self.expects = "expect" in fields
         self.fault: ServingError | None = None  # set by the routes: what can be refused without the body
         if self.expects and fields["expect"].lower() != "100-continue":
