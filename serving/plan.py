@@ -18,7 +18,10 @@ from serving.telemetry.metrics import Metrics
 if TYPE_CHECKING:
     from flask import Flask
 
-MAX_PROCESSES = 256
+METRIC_ROWS = 256
+"""Rows of the metrics' table: processes beyond them share rows, and a scrape adds all of them up."""
+MAX_SLOTS = 1024
+"""More than the largest `workers`, the front and the wide model process together."""
 
 
 @dataclass
@@ -33,8 +36,8 @@ class Plan:
     link: socket.socket | None = None
     arena: Arena | None = None
     generation: int = 0
-    metrics: Metrics = field(default_factory=lambda: Metrics(MAX_PROCESSES))
-    _booted: mmap.mmap = field(default_factory=lambda: mmap.mmap(-1, MAX_PROCESSES))
+    metrics: Metrics = field(default_factory=lambda: Metrics(METRIC_ROWS))
+    _booted: mmap.mmap = field(default_factory=lambda: mmap.mmap(-1, MAX_SLOTS))
 
     @property
     def narrow(self) -> int:
