@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -51,15 +52,16 @@ def snapshot(settings: Settings) -> dict[Path, int]:
     times = {}
     for folder in folders:
         for path in folder.rglob("*"):
-            if path.is_file() and "__pycache__" not in path.parts:
-                times[path] = path.stat().st_mtime_ns
+            with suppress(OSError):  # an editor may just have replaced it
+                if path.is_file() and "__pycache__" not in path.parts:
+                    times[path] = path.stat().st_mtime_ns
     return times
 
 
 def _start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    kept = [argument for argument in arguments if argument != "--reload"]
-    environment = {**knobs.environment(), "EI_RELOAD": "false", "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.Popen([sys.executable, "-m", "serving", *kept], env=environment, preexec_fn=os.setpgrp)
+    command = [sys.executable, "-m", "serving", *arguments, "--reload=false"]  # the last of a flag counts
+    environment = {**knobs.environment(), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.Popen(command, env=environment, preexec_fn=os.setpgrp)
 
 
 def _end(child: subprocess.Popen[bytes]) -> int:
