@@ -53,6 +53,8 @@ def serve(settings: Settings) -> None:
     from serving.plan import Plan
 
     began = perf_counter()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
     gc.disable()  # nothing of what a start makes is garbage; the workers freeze it and go on with the collector
     settings = prepare(settings)
     if settings.preload:
@@ -96,6 +98,15 @@ def _time_limit(seconds: float) -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _leave(signum: int, frame: object) -> None:
+    """Stop before anything serves: there is nothing to drain, and a script's `except` must not keep the process alive.
+
+    A handler is needed for it: signals that have none do not reach PID 1.
+    """
+    os.write(2, b"serve: stopped while the model was loading\n")
+    os._exit(0)
 
 
 def _has_threads() -> bool:

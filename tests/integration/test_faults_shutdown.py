@@ -132,17 +132,7 @@ def test_stop_while_user_code_hangs(start: Start, with_script: Callable[[str], P
         assert time.monotonic() - begin < QUICK_SECONDS
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        pytest.param(signal.SIGTERM, id="SIGTERM"),
-        pytest.param(
-            signal.SIGINT,
-            id="SIGINT",
-            marks=pytest.mark.xfail(reason="a Ctrl-C within model_fn is told as a fault of the script, with a traceback"),
-        ),
-    ],
-)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stop_while_the_model_loads(start: Start, tmp_path: Path, number: int) -> None:
     """A stop that comes during the load ends the server at once, without a traceback."""
     (tmp_path / "code").mkdir()
