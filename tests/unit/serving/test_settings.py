@@ -53,13 +53,11 @@ def test_bounds(f: Any) -> None:
         assert f"{flag(f.name)}='{outside}': expected {low} to {high}" in message
 
 
-@pytest.mark.parametrize("f", BOUNDED, ids=lambda f: f.name)
 @pytest.mark.parametrize("text", ["", "x", "1.2.3", "0x10", "nan", "inf", "²", "--5", "1e999", "9" * 5000])
-def test_no_numbers(f: Any, text: str) -> None:
-    """What is no number within bounds is refused in words of our own."""
-    message = refused([f"{flag(f.name)}={text}"])
-    assert "expected" in message
-    assert "invalid literal" not in message
+def test_no_numbers(text: str) -> None:
+    """What is no number within bounds is refused for every such setting, in words of our own."""
+    message = refused([f"{flag(f.name)}={text}" for f in BOUNDED])
+    assert message.count(": expected ") == len(BOUNDED)
 
 
 @pytest.mark.parametrize("f", BOUNDED, ids=lambda f: f.name)
