@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ SCRIPTS = Path(__file__).parent / "faults" / "scripts"
 Start = Callable[..., Server]
 
 
-@pytest.fixture(params=["inline", "pool"])
+@pytest.fixture(scope="module", params=["inline", "pool"])
 def placement(request: pytest.FixtureRequest) -> str:
     """Each of the two placements."""
     return str(request.param)
@@ -37,12 +38,12 @@ def mlp_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def with_script(tmp_path: Path) -> Callable[[str], Path]:
-    """Makes a model directory of one of the scripts, without a model."""
+@pytest.fixture(scope="session")
+def with_script(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Makes a fresh model directory of one of the scripts, named after it and without a model."""
 
     def make(name: str) -> Path:
-        folder = tmp_path / name
+        folder = tmp_path_factory.mktemp("served") / name
         (folder / "code").mkdir(parents=True)
         shutil.copy(SCRIPTS / f"{name}.py", folder / "code" / "inference.py")
         return folder
@@ -50,8 +51,8 @@ def with_script(tmp_path: Path) -> Callable[[str], Path]:
     return make
 
 
-@pytest.fixture
-def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+@contextmanager
+def starting(logs: Path) -> Iterator[Start]:
     """Starts servers (model directory, flags, settings as environment variables; stdout or stderr as a file descriptor).
 
     What is left of them at the end is killed.
@@ -61,10 +62,26 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     def begin(model: Path, *flags: str, ready: bool = True, **env: str | int) -> Server:
         texts = {name: value for name, value in env.items() if isinstance(value, str)}
         streams = {name: value for name, value in env.items() if isinstance(value, int)}
-        server = servers.start(model, tmp_path_factory.mktemp("logs"), texts, flags, **streams)
+        server = servers.start(model, logs, texts, flags, **streams)
         running.append(server)
         return servers.await_ready(server) if ready else server
 
-    yield begin
-    for server in running:
-        servers.end(server)
+    try:
+        yield begin
+    finally:
+        for server in running:
+            servers.end(server)
+
+
+@pytest.fixture
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Starts servers for one test."""
+    with starting(tmp_path_factory.mktemp("logs")) as begin:
+        yield begin
+
+
+@pytest.fixture(scope="module")
+def start_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Starts servers that the tests of a module share, each leaving them as it found them."""
+    with starting(tmp_path_factory.mktemp("logs")) as begin:
+        yield begin

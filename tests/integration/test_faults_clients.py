@@ -41,10 +41,10 @@ def nothing_stays(server: Server) -> Iterator[None]:
     assert server.children()[0] == pid
 
 
-@pytest.fixture
-def server(start: Start, with_script: Callable[[str], Path], placement: str) -> Server:
-    """A server with limits that can be waited for."""
-    return start(with_script("obeys"), EI_PLACEMENT=placement, **LIMITS)
+@pytest.fixture(scope="module")
+def server(start_shared: Start, with_script: Callable[[str], Path], placement: str) -> Server:
+    """A server with limits that can be waited for; each test proves that nothing of it stays."""
+    return start_shared(with_script("obeys"), EI_PLACEMENT=placement, **LIMITS)
 
 
 def test_slow_clients(server: Server) -> None:
@@ -139,8 +139,9 @@ def test_never_reading(server: Server) -> None:
         deaf.close()
 
 
-def test_stop_with_a_client_that_does_not_read(server: Server) -> None:
+def test_stop_with_a_client_that_does_not_read(start: Start, with_script: Callable[[str], Path], placement: str) -> None:
     """A client that reads no answer keeps the server from ending no longer than the limits let it."""
+    server = start(with_script("obeys"), EI_PLACEMENT=placement, **LIMITS)
     with server.connect() as deaf:
         deaf.invoke(f"big {LARGE}")
         deaf.stream.read(1)

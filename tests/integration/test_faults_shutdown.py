@@ -150,7 +150,7 @@ def test_stop_while_the_model_loads(start: Start, tmp_path: Path, number: int) -
 def test_stop_while_a_process_is_forked(start: Start, with_script: Callable[[str], Path]) -> None:
     """SIGTERM reaches a process that is just being forked: none is waited for until the grace time has passed."""
     model = with_script("obeys")
-    for _ in range(3):
+    for _ in range(2):
         server = start(model, EI_PLACEMENT="pool")
         assert server.ask("vanish").status == 500
         begin = time.monotonic()

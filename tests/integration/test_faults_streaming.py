@@ -14,17 +14,25 @@ pytestmark = pytest.mark.fault
 Start = Callable[..., Server]
 
 
-@pytest.fixture
-def model(with_script: Callable[[str], Path]) -> Path:
+LIMITS = {
+    "EI_DEADLINE_SECONDS": "1",
+    "EI_HEADER_TIMEOUT_SECONDS": "0.5",
+    "EI_BODY_TIMEOUT_SECONDS": "1",
+    "EI_WORKERS": "1",
+}
+"""Short enough to wait for; one process, so that a stream that held it would be noticed."""
+
+
+@pytest.fixture(scope="module")
+def model(with_script: Callable[[str], Path], placement: str) -> Path:
     """The model directory of the streaming script."""
     return with_script("streams")
 
 
-@pytest.fixture
-def server(start: Start, model: Path, placement: str) -> Server:
-    """A server of the streaming script, with one process that can be lost."""
-    limits = {"EI_DEADLINE_SECONDS": "1", "EI_HEADER_TIMEOUT_SECONDS": "0.5", "EI_BODY_TIMEOUT_SECONDS": "1"}
-    return start(model, EI_PLACEMENT=placement, EI_WORKERS="1", **limits)
+@pytest.fixture(scope="module")
+def server(start_shared: Start, model: Path, placement: str) -> Server:
+    """A server of the streaming script; each test leaves it answering."""
+    return start_shared(model, EI_PLACEMENT=placement, **LIMITS)
 
 
 def answers_on(server: Server, model: Path) -> None:
@@ -78,11 +86,13 @@ def test_iterator_that_raises(server: Server, model: Path, connection: str) -> N
 
 
 def test_iterator_that_hangs(server: Server, model: Path) -> None:
-    """A stream whose next piece does not come by the deadline is broken off, and the next request works."""
+    """A stream whose next piece does not come by the deadline is broken off, its process replaced; the next request works."""
+    before = set(server.children())
     with server.connect() as client:
         client.invoke("hang")
         reply = client.response()
     assert (reply.body, reply.whole) == (b"first ", False)
+    until(lambda: len(set(server.children()) - before) == 1 and len(server.children()) == len(before), "it is replaced")
     answers_on(server, model)
 
 
@@ -100,6 +110,7 @@ def stop_reading(client: Client) -> None:
 @pytest.mark.parametrize("act", [leave, stop_reading])
 def test_endless_stream_to_nobody(server: Server, model: Path, act: Callable[[Client], None]) -> None:
     """A stream whose client leaves, or does not read, is stopped: the script's iterator is closed, the process goes on."""
+    (model / "closed").unlink(missing_ok=True)
     before = server.children()
     client = server.connect()
     client.invoke("endless")
@@ -110,8 +121,10 @@ def test_endless_stream_to_nobody(server: Server, model: Path, act: Callable[[Cl
     client.close()
 
 
-def test_stop_during_a_stream(server: Server, model: Path) -> None:
+def test_stop_during_a_stream(start: Start, with_script: Callable[[str], Path], placement: str) -> None:
     """A stream that has begun when SIGTERM comes is sent to its end."""
+    model = with_script("streams")
+    server = start(model, EI_PLACEMENT=placement, **LIMITS)
     with server.connect() as client:
         client.invoke("gate")
         client.head()

@@ -75,6 +75,7 @@ def test_process_that_vanishes(start: Start, with_script: Callable[[str], Path])
 def test_out_of_memory(start: Start, with_script: Callable[[str], Path], placement: str) -> None:
     """A script that takes all the memory there is gets a 500 that says so; the process lives on."""
     server = start(with_script("obeys"), EI_PLACEMENT=placement)
+    until(lambda: len(server.children()) == (2 if placement == "inline" else 3), "all processes are there")
     before = server.children()
     for pid in before:
         size = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
