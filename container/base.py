@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -20,7 +21,7 @@ from serving import settings
 
 PUBLIC = "debian:bookworm-slim"
 SUITE = "bookworm"
-PACKAGES = ("ca-certificates", "libgomp1", "libquadmath0", "python3.11", "usr-is-merged")
+PACKAGES = ("libgomp1", "libquadmath0", "python3.11", "usr-is-merged")
 PULL_SECONDS = 600
 EPOCH = "1700000000"
 """The time of all files in what is made: the same packages give the same bytes."""
@@ -37,11 +38,11 @@ UNWANTED_PATHS = (
 WANTED_PATHS = ("/usr/share/doc/*/copyright",)
 NO_USRMERGE = 'printf "Package: usrmerge\\nPin: release *\\nPin-Priority: -1\\n" > "$1/etc/apt/preferences.d/no-usrmerge"'
 """The first choice of a dependency, which brings 50 MB of Perl; `usr-is-merged` is the other, true of new systems."""
+STDLIB = Path(__file__).parent / "image" / "stdlib.py"
 MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"
 CLEAN = (
     'rm -rf "$1"/etc/apt/preferences.d/no-usrmerge "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/var/cache/debconf/*-old '
-    '"$1"/var/cache/ldconfig "$1"/var/log/*.log "$1"/var/log/apt '
-    '"$1"/usr/lib/python3.11/test "$1"/usr/lib/python3.11/pydoc_data/topics.py "$1"/usr/lib/python3.11/pydoc_data/__pycache__'
+    '"$1"/var/cache/ldconfig "$1"/var/log/*.log "$1"/var/log/apt'
 )
 
 
@@ -73,7 +74,8 @@ def _is_here(client: str, name: str) -> bool:
 
 def made_name() -> str:
     """The name of what is made here: another recipe is another image."""
-    return f"ei-base:{SUITE}-{hashlib.sha256(repr(_mmdebstrap()).encode()).hexdigest()[:8]}"
+    recipe = repr(_mmdebstrap()).replace(str(STDLIB), STDLIB.read_text())
+    return f"ei-base:{SUITE}-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}"
 
 
 def make(client: str) -> str:
@@ -94,7 +96,8 @@ def _mmdebstrap() -> list[str]:
     options = [f"--dpkgopt=path-exclude={path}" for path in UNWANTED_PATHS]
     options += [f"--dpkgopt=path-include={path}" for path in WANTED_PATHS]
     options += ['--aptopt=Acquire::Languages "none"', '--aptopt=APT::Install-Recommends "false"']
-    options += [f"--hook-directory={MERGED_USR}", f"--setup-hook={NO_USRMERGE}", f"--customize-hook={CLEAN}"]
+    options += [f"--hook-directory={MERGED_USR}", f"--setup-hook={NO_USRMERGE}"]
+    options += [f'--customize-hook=chroot "$1" python3.11 -B - < {shlex.quote(str(STDLIB))}', f"--customize-hook={CLEAN}"]
     return [
         "mmdebstrap", "--quiet", "--mode=root", "--variant=apt", "--components=main", f"--include={','.join(PACKAGES)}",
         *options, SUITE, "-",

@@ -21,8 +21,8 @@ from pathlib import Path
 from py_compile import PycInvalidationMode
 
 UNUSED_FOLDERS = ("mxnet/include", "mxnet/tools", "mxnet/cython", "numpy/core/include", "numpy/distutils", "numpy/f2py")
-UNUSED_MODULES = ("numpy/core/_simd.*.so",)
-"""Compiled in for the package's own tests."""
+UNUSED_LIBRARIES = ("numpy/core/_simd.*.so", "PIL/_avif.*.so", "pillow.libs/libavif-*.so*")
+"""The first is there for numpy's own tests. Pillow goes without the others, and says of an AVIF picture that it cannot read it."""
 UNUSED_SUFFIXES = (".a", ".c", ".cpp", ".h", ".pxd", ".pyi", ".pyx")
 UNUSED_NAMES = ("tests", "__pycache__")
 """Folders of these names: every package's own tests are for its own developers."""
@@ -60,7 +60,7 @@ def strip(site: Path) -> None:
     for found in [path for path in site.rglob("*") if path.name in UNUSED_NAMES and path.is_dir()]:
         shutil.rmtree(found, ignore_errors=True)
     sources = [path for path in site.rglob("*") if path.suffix in UNUSED_SUFFIXES and path.is_file()]
-    for file in [*sources, *(path for pattern in UNUSED_MODULES for path in site.glob(pattern))]:
+    for file in [*sources, *(path for pattern in UNUSED_LIBRARIES for path in site.glob(pattern))]:
         file.unlink()
     for pattern in SYMBOL_LADEN:
         for library in site.glob(pattern):
