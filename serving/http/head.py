@@ -99,7 +99,7 @@ def forget() -> None:
 
 def _parse(raw: bytes) -> Head:
     parser, seen = _feed(raw)
-    if not seen.complete:
+    if not seen.complete or b" HTTP/" not in raw[: raw.find(b"\r\n")]:  # llhttp reads RTSP and ICE too
         raise BadRequest("the request head is not HTTP/1.1")
     version = parser.get_http_version()
     if version not in ("1.0", "1.1"):

@@ -122,6 +122,8 @@ def test_what_could_be_read_two_ways_is_refused(fields: tuple[bytes, ...]) -> No
         b"GET / HTTP/0.9",
         b"GET / HTTP/1.2",
         b"GET / HTTQ/1.1",
+        b"GET / RTSP/1.0",
+        b"SOURCE / ICE/1.0",
         b"GET /",
         b"PRI * HTTP/2.0",
         b"get / HTTP/1.1",
