@@ -180,7 +180,7 @@ class Settings:
         parse=_seconds,
         low=0.1,
         high=3600,
-        help="seconds for a request's headers, and for a pause within its body",
+        help="seconds for a request's headers, for a pause within its body, and for one in taking an answer",
     )
     body_timeout: float = knob(
         60.0, "EI_BODY_TIMEOUT_SECONDS", parse=_seconds, low=0.1, high=3600, help="seconds for a whole request body"

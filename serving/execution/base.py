@@ -28,6 +28,25 @@ class Sink(Protocol):
         """End the body; not whole means that it broke off."""
 
 
+class Nobody:
+    """The sink of a request that has been answered already: what its pass still gives is dropped."""
+
+    closed = True
+    writable = True
+
+    def answer(self, reply: Reply) -> None:
+        """Drop it."""
+
+    def begin_stream(self, reply: Reply) -> None:
+        """Drop it."""
+
+    def send_piece(self, data: bytes) -> None:
+        """Drop it."""
+
+    def end_stream(self, whole: bool) -> None:
+        """Drop it."""
+
+
 class Executor(Protocol):
     """A placement, in the process that holds the connections."""
 

@@ -24,7 +24,7 @@ from typing import Any
 from serving.errors import DeadlineExceeded, ModelProcessDied, Overloaded, ServingError
 from serving.execution import channel
 from serving.execution.arena import Arena
-from serving.execution.base import RETRY_HINT, Sink
+from serving.execution.base import RETRY_HINT, Nobody, Sink
 from serving.invocation import Request, failure
 from serving.telemetry.record import Recorder
 
@@ -36,6 +36,8 @@ INLINE_BODY_BYTES = 1 << 15
 
 RESTART_SECONDS = 2.0
 """How long the pool counts as ready without a model process, once it had one: a fork takes a few milliseconds."""
+
+NOBODY = Nobody()
 
 Job = tuple[Sink, Request]
 
@@ -133,6 +135,8 @@ class Pool:
                 self._fail(link, DeadlineExceeded(f"the model did not answer within {self._deadline:g} s"))
                 with suppress(ProcessLookupError):  # it has ended by itself, and its socket's end is yet to be heard
                     os.kill(link.pid, signal.SIGKILL)
+            elif not link.streaming:
+                self._give_up(link, now)
 
     def close(self) -> None:
         """Let the model processes go."""
@@ -216,11 +220,14 @@ class Pool:
         jobs, link.jobs = link.jobs, []
         began = link.began
         self._free(link)  # first: the process need not wait for the client's write
-        replies = [channel.unpack_reply(one) for one in packed]
-        for (sink, request), reply in zip(jobs, replies, strict=True):
+        answered = []
+        for (sink, request), one in zip(jobs, packed, strict=True):
             self._drop(request)
-            sink.answer(reply)
-        self._recorder.batch([request for _, request in jobs], replies, began)
+            if sink is not NOBODY:
+                answered.append((request, channel.unpack_reply(one)))
+                sink.answer(answered[-1][1])
+        if answered:
+            self._recorder.batch([request for request, _ in answered], [reply for _, reply in answered], began)
 
     def _begin_stream(self, link: Link, packed: tuple[Any, ...]) -> None:
         link.streaming = True
@@ -255,6 +262,14 @@ class Pool:
         sink.end_stream(whole)
         self._free(link)
 
+    def _give_up(self, link: Link, now: float) -> None:
+        """Answer requests whose deadline, which began with their head, passes while they run; their pass goes on."""
+        for at, (sink, request) in enumerate(link.jobs):
+            if sink is not NOBODY and now - request.arrived > self._deadline:
+                error = DeadlineExceeded(f"it waited for a model process and was not answered within {self._deadline:g} s")
+                self._refused(sink, request, error)
+                link.jobs[at] = (NOBODY, request)
+
     def _fail(self, link: Link, error: ServingError) -> None:
         jobs, link.jobs = link.jobs, []
         if link.streaming:
@@ -268,9 +283,13 @@ class Pool:
     def _refuse(self, jobs: list[Job], error: ServingError) -> None:
         for sink, request in jobs:
             self._drop(request)
-            reply = failure(error, request)
-            sink.answer(reply)
-            self._recorder.refusal(request, reply)
+            if sink is not NOBODY:
+                self._refused(sink, request, error)
+
+    def _refused(self, sink: Sink, request: Request, error: ServingError) -> None:
+        reply = failure(error, request)
+        sink.answer(reply)
+        self._recorder.refusal(request, reply)
 
     def _drop(self, request: Request) -> None:
         """Give the body's memory back; the log still asks for its length."""

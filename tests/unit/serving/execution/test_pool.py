@@ -300,6 +300,22 @@ def test_deadline_in_a_process(front: Front, kills: list[tuple[int, int]], caplo
     assert front.counted("ei_model_processes_ended") == 1
 
 
+def test_deadline_in_both(front: Front, kills: list[tuple[int, int]]) -> None:
+    """A deadline counts from the request's head: one that passes during a short pass is a 504, once, and nobody is killed."""
+    process = front.process(1)
+    body = body_of(front)
+    sink = front.ask("a", body, arrived=perf_counter() - DEADLINE + 1)
+    front.late(1.5)
+    front.late(1.5)
+    assert (sink.status, len(sink.replies), kills) == (504, 1, [])
+    assert front.arena.place(body) is not None  # the process still reads it
+    process.answer(b"A")
+    assert (len(sink.replies), front.arena.place(body)) == (1, None)
+    assert front.counted("ei_invocations") == 1
+    front.ask("b")
+    assert process.given == [["a"], ["b"]]
+
+
 def test_a_reply_after_the_deadline(front: Front) -> None:
     """What an overrunning process still says before it dies is passed over: its client has been answered, nobody waits on it."""
     process = front.process(1)
