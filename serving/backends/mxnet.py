@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import logging
 import sys
 from collections import OrderedDict
 from typing import Any
@@ -24,6 +25,7 @@ from serving.models import shapes
 from serving.models.layout import Layout
 from serving.models.signature import Signature, Tensor
 
+log = logging.getLogger("ei.models")
 MAX_EXECUTORS = 24
 MAX_BATCH_BYTES = 4 << 20
 """Input bytes of the largest batch that one pass takes: beyond it a batch gains nothing and costs memory."""
@@ -121,6 +123,7 @@ class SymbolModel:
         self._executors: OrderedDict[tuple[Any, ...], Executor] = OrderedDict()
         self._stacks: dict[tuple[Any, ...], bool] = {}
         rows = {tensor.name: tensor.shape[1:] for tensor in feeds if tensor.shape and None not in tensor.shape[1:]}
+        self._independent: dict[tuple[Any, ...], bool] = {}
         self._is_known = len(rows) == len(feeds)
         # Where sizes are open `stacks` tells of each request.
         self.stackable = self._do_stack(rows) if self._is_known else True  # type: ignore[arg-type]
@@ -129,7 +132,7 @@ class SymbolModel:
     def forward(self, inputs: Inputs) -> Outputs:
         """One pass over stacked rows, in as many batches as memory asks for."""
         rows = len(next(iter(inputs.values())))
-        stacks = self.stacks(inputs)
+        stacks = self._counts_rows(inputs) if rows == 1 else self.stacks(inputs)
         if rows <= self.max_batch or not stacks:
             return self._pass(inputs, rows, stacks)
         parts = [
@@ -139,8 +142,18 @@ class SymbolModel:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def stacks(self, inputs: Inputs) -> bool:
-        """Whether rows like these may share a pass with other requests', and with rows that only fill a batch up."""
-        return self.stackable if self._is_known else self._do_stack({k: v.shape[1:] for k, v in inputs.items()})
+        """Whether rows like these may share a pass with other requests', and with rows that only fill a batch up.
+
+        Asked for the first time, of each row shape, it runs three small passes: two rows together, and each alone.
+        """
+        if not self._counts_rows(inputs):
+            return False
+        key = () if self._is_known else tuple(array.shape[1:] for array in inputs.values())
+        if key not in self._independent:
+            if len(self._independent) >= MAX_EXECUTORS:
+                self._independent.clear()
+            self._independent[key] = self._are_independent(inputs)
+        return self._independent[key]
 
     @property
     def parameter_bytes(self) -> int:
@@ -185,6 +198,24 @@ class SymbolModel:
             self._executors.popitem(last=False)
         return executor
 
+    def _counts_rows(self, inputs: Inputs) -> bool:
+        return self.stackable if self._is_known else self._do_stack({k: v.shape[1:] for k, v in inputs.items()})
+
+    def _are_independent(self, inputs: Inputs) -> bool:
+        """Whether a row's outputs are the same beside another row as alone: shapes do not show a softmax over the rows."""
+        random = np.random.default_rng(0)
+        two = {name: random.integers(0, 2, (2, *array.shape[1:])).astype(array.dtype) for name, array in inputs.items()}
+        two = {k: v * random.random(v.shape, np.float32).astype(v.dtype) if v.dtype.kind == "f" else v for k, v in two.items()}
+        try:
+            together = self._pass(two, 2, True)
+            alone = [self._pass({name: array[at : at + 1] for name, array in two.items()}, 1, True) for at in (0, 1)]
+        except (ModelError, RuntimeError):
+            return False
+        same = all(_agree(array[at : at + 1], alone[at][name]) for name, array in together.items() for at in (0, 1))
+        if not same:
+            log.warning("rows of one batch change each other's outputs: every request has a pass of its own")
+        return same
+
     def _do_stack(self, row_shapes: dict[str, tuple[int, ...]]) -> bool:
         """Whether rows of two requests may share a pass: every output's first axis counts the inputs' rows."""
         key = tuple(row_shapes.items())
@@ -212,6 +243,12 @@ class SymbolModel:
         ]
         fitting = MAX_BATCH_BYTES // max(1, int(sum(sizes))) if sizes else 8
         return 1 << (max(1, min(64, fitting)).bit_length() - 1)
+
+
+def _agree(one: Array, other: Array) -> bool:
+    """Whether two outputs are equal but for what kernels of different batch sizes round differently."""
+    scale = float(np.abs(other[np.isfinite(other)]).max(initial=0.0))
+    return bool(np.allclose(one, other, rtol=1e-3, atol=1e-3 * scale, equal_nan=True))
 
 
 def set_threads(count: int) -> None:
