@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -78,7 +77,7 @@ def prepare(settings: Settings) -> Settings:
     from serving.models import archive
 
     directory = privileges.drop(settings, settings.model_dir)
-    directory = archive.directory_of(directory, Path(tempfile.gettempdir()) / "ei" / "model")
+    directory = archive.directory_of(directory, settings.site.parent / "model")
     settings = replace(settings, model=directory, base_dir=None)
     code = directory / "code"
     requirements.install(code if code.is_dir() else None, settings, settings.pip)

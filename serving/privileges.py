@@ -23,6 +23,7 @@ from serving.models.layout import denied
 from serving.settings import Settings
 
 log = logging.getLogger("ei.start")
+TEMPORARY = "/tmp"  # noqa: S108 - named, not asked of tempfile, which raises where no folder can be written
 
 CAP_SETGID, CAP_SETUID = 6, 7
 """Bits of a capability set (capabilities(7), linux/capability.h)."""
@@ -124,7 +125,7 @@ def _private_copy(directory: Path, uid: int, gid: int) -> Path:
         if isinstance(error, PermissionError) and name is not None and Path(name).is_relative_to(directory):
             raise denied(Path(name), error) from None
         raise ModelError(
-            f"{directory} is closed to uid {uid}, and cannot be copied to {tempfile.gettempdir()}: {error}; "
+            f"{directory} is closed to uid {uid}, and cannot be copied to {TEMPORARY}: {error}; "
             "open it (chmod -R a+rX), give room there (--tmpfs /tmp), or run as its owner (docker run --user)"
         ) from None
     size = sum(path.stat().st_size for path in (copy, *copy.rglob("*")) if path.is_file())
@@ -145,4 +146,4 @@ def _home(uid: int) -> str:
         home = pwd.getpwuid(uid).pw_dir
     except KeyError:
         home = ""
-    return home if home and os.access(home, os.W_OK | os.X_OK) else tempfile.gettempdir()
+    return home if home and os.access(home, os.W_OK | os.X_OK) else TEMPORARY

@@ -54,6 +54,8 @@ class Application(BaseApplication):  # type: ignore[misc]
             "control_socket_disable": True,
             "logger_class": Logger,
             "proc_name": "ei",
+            "user": os.geteuid(),  # gunicorn's defaults are of its import, when this may still have been root
+            "group": os.getegid(),
         }
         for name, value in values.items():
             self.cfg.set(name, value)
