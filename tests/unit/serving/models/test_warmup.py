@@ -164,6 +164,17 @@ def test_scripts_that_answer_no_sample(script: Script) -> None:
     assert warmup.time_script(script, signature((None, 3))) is None
 
 
+def test_scripts_that_fail_on_samples_are_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """A script that raises over our samples has nothing wrong with it: no traceback of it is in the log."""
+
+    class Particular(Script):
+        def decode(self, request: Request) -> Any:
+            raise ValueError("not what I read")
+
+    assert warmup.time_script(Particular("application/json"), signature((None, 3))) is None
+    assert caplog.records == []
+
+
 def test_scripts_without_a_known_input() -> None:
     """Nothing is sent to a script of which nothing is known, or of several inputs."""
     script = Script("application/json")
