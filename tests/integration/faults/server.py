@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,6 +134,7 @@ def end(server: Server) -> None:
     """Kill what is left of the server."""
     if server.process.poll() is None:
         for pid in server.children():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # one that a test has killed may be gone by now
+                os.kill(pid, signal.SIGKILL)
         server.process.kill()
     server.process.wait()

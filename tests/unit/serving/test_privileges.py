@@ -133,9 +133,7 @@ def test_no_room_for_the_copy(model: Path) -> None:
         tempfile.tempdir = "/proc/self"
         privileges.drop(Settings(user=str(UID)), model)
 
-    with pytest.raises(
-        ModelError, match=f"is closed to uid {UID}, and cannot be copied to /tmp: .*chmod -R a.rX.*--user"
-    ):
+    with pytest.raises(ModelError, match=f"is closed to uid {UID}, and cannot be copied to /tmp: .*chmod -R a.rX.*--user"):
         in_child(act)
 
 
