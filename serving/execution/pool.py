@@ -34,6 +34,8 @@ QUEUE_SIZE = 100
 INLINE_BODY_BYTES = 1 << 15
 """Bodies up to this size travel in the message; larger ones are received into the arena."""
 
+WIDE_SECONDS = 0.25
+"""How long the other model processes leave the cores to a wide pass."""
 RESTART_SECONDS = 2.0
 """How long the pool counts as ready without a model process, once it had one: a fork takes a few milliseconds."""
 
@@ -137,6 +139,7 @@ class Pool:
                     os.kill(link.pid, signal.SIGKILL)
             elif not link.streaming:
                 self._give_up(link, now)
+        self._hand_out()  # what waited for a wide pass that takes long
 
     def close(self) -> None:
         """Let the model processes go."""
@@ -181,7 +184,7 @@ class Pool:
         while self._queue:
             if self._wide is not None and not self._running and len(self._queue) == 1:
                 link, self._wide = self._wide, None
-            elif self._idle and self._narrow_running() < self._narrow:
+            elif self._idle and self._narrow_running() < self._narrow and not self._wide_has_the_cores():
                 link = self._idle.pop()
             else:
                 return
@@ -191,6 +194,11 @@ class Pool:
                 return
             self._running.add(link)
             link.send(jobs, self._arena)
+
+    def _wide_has_the_cores(self) -> bool:
+        """Whether a wide pass has just begun: beside it all would be slower. One that takes long is not waited for."""
+        began = next((link.began for link in self._running if link.slot > self._narrow), -math.inf)
+        return perf_counter() - began < WIDE_SECONDS
 
     def _narrow_running(self) -> int:
         return sum(1 for link in self._running if link.slot <= self._narrow)

@@ -15,7 +15,7 @@ from serving.errors import Overloaded
 from serving.execution import channel
 from serving.execution import pool as pools
 from serving.execution.arena import Arena
-from serving.execution.pool import INLINE_BODY_BYTES, QUEUE_SIZE, RESTART_SECONDS, Link, Pool, listen
+from serving.execution.pool import INLINE_BODY_BYTES, QUEUE_SIZE, RESTART_SECONDS, WIDE_SECONDS, Link, Pool, listen
 from serving.invocation import Reply, Request
 from serving.telemetry.metrics import Metrics
 from serving.telemetry.record import Recorder
@@ -164,11 +164,14 @@ def test_one_request_at_a_time(front: Front) -> None:
 
 
 def test_a_lone_request_gets_all_cores(front: Front) -> None:
-    """A request that is alone goes to the wide process; while it runs, others go to narrow ones alone."""
+    """A request that is alone goes to the wide process; others wait a moment for it, then go to narrow ones."""
     narrow, wide = front.process(1), front.process(NARROW + 1)
     front.ask("alone")
     assert (wide.given, narrow.given) == ([["alone"]], [])
     front.ask("second")
+    assert narrow.given == []
+    wide.link.began -= WIDE_SECONDS
+    front.late(0)
     assert narrow.given == [["second"]]
     wide.answer(b"")
     front.ask("third")
