@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import logging
 import os
 import signal
@@ -28,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         settings = knobs.read(arguments)
         # Before numpy and MXNet are imported: the process that forks must have no thread but its own. Model processes
         # set their own number after the fork.
-        knobs.put("OMP_NUM_THREADS", "1")
+        if not settings.reload:
+            knobs.put("OMP_NUM_THREADS", "1")
         from serving.telemetry.logging import configure
 
         configure(settings)
@@ -37,13 +39,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
             reload.supervise(settings, arguments)
         else:
-            serve(settings)
+            serve(settings, arguments)
     except StartError as error:
         print(f"serve: {error}", file=sys.stderr)
         sys.exit(1)
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, arguments: Sequence[str] = ()) -> None:
     """Load the model and serve it; returns only by SystemExit, with 0 after SIGTERM."""
     from serving.execution import placement
     from serving.http.arbiter import Application
@@ -51,6 +53,8 @@ def serve(settings: Settings) -> None:
     from serving.plan import Plan
 
     began = perf_counter()
+    if settings.multi_model:
+        raise StartError("SAGEMAKER_MULTI_MODEL is set: this server serves one model; deploy it as a single-model endpoint")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     gc.disable()  # nothing of what a start makes is garbage; the workers freeze it and go on with the collector
@@ -60,7 +64,7 @@ def serve(settings: Settings) -> None:
             service = store.load(settings)
             chosen = placement.choose(service, settings)
         if _has_threads():
-            _start_over(settings)
+            _start_over(settings, arguments)
     else:
         service, chosen = None, placement.unmeasured(settings)
     plan = Plan(settings, service, chosen, settings.model_dir.name)
@@ -85,13 +89,18 @@ def prepare(settings: Settings) -> Settings:
 
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """StartError where what is within takes longer, a user's `model_fn` say."""
+    """StartError where what is within takes longer, a user's `model_fn` say; a second later the end, if it was swallowed."""
+    message = f"the model did not load within {seconds:g} s (SAGEMAKER_STARTUP_TIMEOUT)"
+    rings = itertools.count()
 
     def ring(signum: int, frame: object) -> None:
-        raise StartError(f"the model did not load within {seconds:g} s (SAGEMAKER_STARTUP_TIMEOUT)")
+        if next(rings):
+            os.write(2, f"serve: {message}\n".encode())
+            os._exit(1)
+        raise StartError(message)
 
     signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
     try:
         yield
     finally:
@@ -112,11 +121,11 @@ def _has_threads() -> bool:
     return len(os.listdir("/proc/self/task")) > 1
 
 
-def _start_over(settings: Settings) -> None:
+def _start_over(settings: Settings, arguments: Sequence[str]) -> None:
     """Begin again as a process that does not load the model itself: its children will, each for itself."""
     log.warning("loading the model started threads, which do not survive a fork: every process loads it for itself")
-    arguments = [*sys.argv[1:], "--model", str(settings.model_dir), "--preload", "false"]
-    os.execv(sys.executable, [sys.executable, "-m", "serving", *arguments])
+    flags = ["--model", str(settings.model_dir), "--preload", "false", "--omp-threads", str(settings.omp_threads)]
+    os.execv(sys.executable, [sys.executable, "-m", "serving", *arguments, *flags])
 
 
 if __name__ == "__main__":

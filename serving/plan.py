@@ -36,13 +36,16 @@ class Plan:
     link: socket.socket | None = None
     arena: Arena | None = None
     generation: int = 0
+    cores: int = field(
+        default_factory=lambda: cores.count()
+    )  # once: the quota of a running container may change, the slots must not
     metrics: Metrics = field(default_factory=lambda: Metrics(METRIC_ROWS))
     _booted: mmap.mmap = field(default_factory=lambda: mmap.mmap(-1, MAX_SLOTS))
 
     @property
     def narrow(self) -> int:
         """Model processes that take one request each as they fall free; of the inline placement: all processes."""
-        return self.settings.workers or cores.count()
+        return self.settings.workers or self.cores
 
     @property
     def processes(self) -> int:
@@ -54,7 +57,7 @@ class Plan:
     @property
     def has_wide(self) -> bool:
         """Whether a lone request gets a model process with all cores' threads."""
-        return self.settings.wide and cores.count() > self.settings.omp_threads
+        return self.settings.wide and self.cores > self.settings.omp_threads
 
     def open(self) -> None:
         """Listen: one socket for each process that accepts, so that each has its own share of the connections."""

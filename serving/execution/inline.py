@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import mmap
 from collections.abc import Callable, Iterator
 from time import perf_counter
 
@@ -17,6 +18,7 @@ from serving.invocation import Reply, Request, Service, failure, invoke
 from serving.telemetry.record import Recorder
 
 log = logging.getLogger("ei.execution")
+LAZY_BYTES = 1 << 16
 QUEUE_SIZE = 1024
 """Invocations that may wait for one turn of the loop, unless set: a turn of them takes a tiny model a few milliseconds."""
 
@@ -39,8 +41,8 @@ class Inline:
         return bool(self._pending or self._streams)
 
     def allocate(self, length: int) -> memoryview:
-        """Memory of the process' own."""
-        return memoryview(bytearray(length))
+        """Memory of the process' own; large bodies take pages as their bytes come, not when they are announced."""
+        return memoryview(bytearray(length) if length < LAZY_BYTES else mmap.mmap(-1, length))
 
     def release(self, body: memoryview) -> None:
         """Nothing to do: the memory goes with its last user."""

@@ -128,8 +128,10 @@ class Pool:
 
     def sweep(self, now: float) -> None:
         """Answer what has waited or run too long; a process that overran is ended, and the arbiter starts the next."""
-        while self._queue and now - self._queue[0][1].arrived > self._deadline:
-            self._refuse([self._queue.popleft()], DeadlineExceeded(f"no model process was free within {self._deadline:g} s"))
+        overdue = [job for job in self._queue if now - job[1].arrived > self._deadline]  # a slow upload may be behind others
+        for job in overdue:
+            self._queue.remove(job)
+            self._refuse([job], DeadlineExceeded(f"no model process was free within {self._deadline:g} s"))
         for link in list(self._running):
             if now - link.began > self._deadline and not link.overran:
                 link.overran = True
@@ -197,8 +199,10 @@ class Pool:
 
     def _wide_has_the_cores(self) -> bool:
         """Whether a wide pass has just begun: beside it all would be slower. One that takes long is not waited for."""
-        began = next((link.began for link in self._running if link.slot > self._narrow), -math.inf)
-        return perf_counter() - began < WIDE_SECONDS
+        now = perf_counter()
+        return any(
+            link.slot > self._narrow and not link.streaming and now - link.began < WIDE_SECONDS for link in self._running
+        )
 
     def _narrow_running(self) -> int:
         return sum(1 for link in self._running if link.slot <= self._narrow)
@@ -241,8 +245,10 @@ class Pool:
         link.streaming = True
         reply = channel.unpack_reply(packed)
         sink, request = link.jobs[0]
-        sink.begin_stream(reply)
-        self._recorder.batch([request], [reply], link.began)
+        if sink is not NOBODY:
+            sink.begin_stream(reply)
+            self._recorder.batch([request], [reply], link.began)
+        self._hand_out()  # nothing waits for a stream on the wide process
 
     def _piece(self, link: Link, data: bytes) -> None:
         sink = link.jobs[0][0]

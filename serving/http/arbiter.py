@@ -15,7 +15,7 @@ from gunicorn.arbiter import Arbiter as GunicornArbiter
 from gunicorn.errors import HaltServer
 from gunicorn.glogging import Logger as GunicornLogger
 
-from serving.http.worker import STOPPING, Worker
+from serving.http.worker import BOOT_ERROR, STOPPING, Worker
 from serving.plan import Plan
 
 log = logging.getLogger("ei.processes")
@@ -73,6 +73,9 @@ class Application(BaseApplication):  # type: ignore[misc]
 class Arbiter(GunicornArbiter):  # type: ignore[misc]
     """Knows which slot each process fills."""
 
+    WORKER_BOOT_ERROR = BOOT_ERROR
+    APP_LOAD_ERROR = BOOT_ERROR + 1
+
     def __init__(self, app: Application) -> None:
         self.plan = app.plan
         self._failed_starts = 0
@@ -86,7 +89,12 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         """Ctrl-C drains, as SIGTERM does."""
         raise StopIteration
 
-    handle_quit = handle_int
+    handle_quit = handle_hup = handle_int
+
+    def handle_ttin(self) -> None:
+        """Nothing, as for the other signals by which gunicorn grows, shrinks or doubles: the plan has its processes."""
+
+    handle_ttou = handle_usr2 = handle_winch = handle_ttin
 
     def handle_usr1(self) -> None:
         """An inline process found its script slow: go on with a pool. Connections wait in the listeners, which stay open."""

@@ -174,7 +174,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _begin(self, head: Head, data: bytes, at: int) -> None:
         """A head is complete: find its body, or refuse it before it is read."""
-        self._keep_alive = head.keep_alive and not self.host.draining
+        self._keep_alive = head.keep_alive and self.host.limits.idle_seconds > 0 and not self.host.draining
         self.arrived = self.since = self.progress = perf_counter()
         self.request_id = head.request_id or self.host.new_id()
         length = head.length
@@ -283,7 +283,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._is_stuck(now):
             self.transport.abort()
         elif self.state == HEAD and not self._rest:
-            if age > (min(limits.idle_seconds, LAST_REQUEST_SECONDS) if self.host.draining else limits.idle_seconds):
+            patience = limits.idle_seconds or limits.header_seconds  # 0 closes after each answer, not before the first
+            if age > (min(patience, LAST_REQUEST_SECONDS) if self.host.draining else patience):
                 self.transport.close()
         elif self.state == HEAD and age > limits.header_seconds:
             self.refuse(RequestTimeout(f"the request head did not come within {limits.header_seconds:g} s"))

@@ -24,7 +24,6 @@ from time import perf_counter
 
 import uvloop
 from gunicorn import util
-from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker as GunicornWorker
 
 from serving import backends, cores
@@ -46,6 +45,8 @@ from serving.telemetry.record import Recorder
 
 log = logging.getLogger("ei.processes")
 BACKLOG = 2048
+BOOT_ERROR = 120
+"""Exit status of a process that cannot start, which ends the server: not gunicorn's 3, which a user's library may exit with."""
 STOPPING = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
 """What the arbiter holds back around a fork, until the child can take it."""
 LAST_ACCEPT_SECONDS = 0.05
@@ -72,13 +73,14 @@ class Worker(GunicornWorker):  # type: ignore[misc]
             self.run()
         except StartError as error:
             log.error("%s", error)
-            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+            sys.exit(BOOT_ERROR)
 
     def init_signals(self) -> None:
-        """SIGTERM drains; a Ctrl-C in the terminal is the arbiter's to pass on."""
-        for number in (signal.SIGABRT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGCHLD):
+        """SIGTERM drains; a Ctrl-C in the terminal, or its end, is the arbiter's to pass on."""
+        for number in (signal.SIGABRT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self.handle_exit)
         signal.signal(signal.SIGQUIT, self.handle_exit)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)

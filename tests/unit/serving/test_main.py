@@ -58,7 +58,7 @@ def test_help(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
 def test_settings_reach_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the command line says is what is served, with one thread in the process that forks."""
     served: list[Settings] = []
-    monkeypatch.setattr(entry, "serve", served.append)
+    monkeypatch.setattr(entry, "serve", lambda settings, arguments: served.append(settings))
     entry.main(["serve", "--port", "81", "--model", "/m"])
     assert [(settings.port, settings.model) for settings in served] == [(81, Path("/m"))]
 
@@ -67,7 +67,7 @@ def test_reload_supervises(monkeypatch: pytest.MonkeyPatch) -> None:
     """`--reload` hands over to the supervisor, with the whole command line."""
     seen: list[Any] = []
     monkeypatch.setattr(reload, "supervise", lambda settings, arguments: seen.append(arguments))
-    monkeypatch.setattr(entry, "serve", lambda settings: pytest.fail("the supervisor's child serves"))
+    monkeypatch.setattr(entry, "serve", lambda *_: pytest.fail("the supervisor's child serves"))
     entry.main(["--reload", "--port", "81"])
     assert seen == [["--reload", "--port", "81"]]
 
@@ -75,7 +75,7 @@ def test_reload_supervises(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_start_that_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A StartError is one message and exit 1."""
 
-    def fail(settings: Settings) -> None:
+    def fail(settings: Settings, arguments: list[str]) -> None:
         raise StartError("no model there")
 
     monkeypatch.setattr(entry, "serve", fail)
@@ -120,8 +120,13 @@ def test_starting_over(monkeypatch: pytest.MonkeyPatch) -> None:
 
     commands: list[list[str]] = []
     monkeypatch.setattr(entry.os, "execv", lambda path, command: commands.append(command))
-    monkeypatch.setattr(entry.sys, "argv", ["serve", "--port", "81", "--preload", "true"])
-    entry._start_over(Settings(model=Path("/unpacked")))
+    entry._start_over(Settings(model=Path("/unpacked"), omp_threads=4), ["--port", "81", "--preload", "true"])
     (command,) = commands
     read = settings.read(command[3:], {})
-    assert (read.port, read.preload, read.model_dir) == (81, False, Path("/unpacked"))
+    assert (read.port, read.preload, read.model_dir, read.omp_threads) == (81, False, Path("/unpacked"), 4)
+
+
+def test_one_model() -> None:
+    """A container that is told to serve many models says that it serves one, instead of going on with none of them."""
+    with pytest.raises(StartError, match="SAGEMAKER_MULTI_MODEL is set"):
+        entry.serve(Settings(multi_model=True))

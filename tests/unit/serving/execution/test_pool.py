@@ -180,6 +180,17 @@ def test_a_lone_request_gets_all_cores(front: Front) -> None:
     assert (wide.given, narrow.given) == ([["alone"], ["third"]], [["second"]])
 
 
+def test_a_stream_on_the_wide_process_holds_nobody_up(front: Front) -> None:
+    """A lone request whose answer is a stream keeps the wide process; others go to narrow ones from its first byte on."""
+    narrow, wide = front.process(1), front.process(NARROW + 1)
+    front.ask("stream")
+    front.ask("second")
+    assert (wide.given, narrow.given) == ([["stream"]], [])
+    wide.hear("begin", channel.pack_reply(Reply(b"", "text/plain"), b""))
+    wide.hear("piece", b"x")
+    assert narrow.given == [["second"]]
+
+
 def test_waiting_requests_do_not_go_wide(front: Front) -> None:
     """What has gathered before any process came up goes to narrow processes: it is not alone."""
     sinks = [front.ask(name) for name in "ab"]
