@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from serving.backends import mxnet_import
+from serving.backends.base import LoadedModel
 from serving.backends.mxnet_import import import_mxnet
 from serving.backends.mxnet_reshape import Reshapes
 from serving.errors import ModelError
@@ -46,6 +47,13 @@ def load(layout: Layout, signature: Signature | None = None) -> SymbolModel:
         signature = shapes.read(layout.shapes) if layout.shapes else shapes.infer(graph, known)
         shapes.check_complete(graph, known, signature)
     return SymbolModel(symbol, args, aux, signature)
+
+
+def adapt(made: Any, signature: Signature | None) -> LoadedModel:
+    """A loaded model around what a user's `model_fn` returned (`mxnet_adapt`)."""
+    from serving.backends import mxnet_adapt
+
+    return mxnet_adapt.adapt(made, signature)
 
 
 def split_params(arrays: Any) -> tuple[dict[str, Any], dict[str, Any]]:

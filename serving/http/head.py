@@ -46,7 +46,7 @@ class Head:
         # A coding that HTTP/1.0 does not know: a reader before us may have framed it otherwise (RFC 9112, section 6.1).
         self.keep_alive = keep_alive and (minor > 0 or self.length is not None)
         self.expects = "expect" in fields
-        self.fault: ServingError | None = None  # what the head alone is refused for
+        self.fault: ServingError | None = None  # set by the routes: what can be refused without the body
         if self.expects and fields["expect"].lower() != "100-continue":
             self.fault = ExpectationFailed("the only expectation that can be met is 100-continue")
 
