@@ -10,7 +10,7 @@ PY      := $(BIN)/python
 INSTALL := $(PY) -m pip install -qq --disable-pip-version-check --no-input --no-warn-script-location
 PYTEST  := $(PY) -m pytest -q
 LOCK    := $(BIN)/uv pip compile -q --no-config --upgrade --system-certs --python-version 3.11 --python-platform linux \
-           --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+           --override requirements/overrides.txt --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 MODEL   ?=
 
 help: ## list the targets
@@ -34,7 +34,7 @@ $(VENV)/.demo: requirements/demo.txt pyproject.toml requirements/system.sh
 $(VENV)/.dev: $(VENV)/.demo requirements/dev.txt requirements/oracle.txt
 	@sh requirements/system.sh curl git >/dev/null
 	@echo "installing what the tests need into $(VENV) (about a minute)"
-	@$(INSTALL) --require-hashes -r requirements/dev.txt
+	@$(INSTALL) --no-deps --require-hashes -r requirements/dev.txt
 	@rm -rf $(VENV)/oracle
 	@$(INSTALL) --require-hashes --no-build-isolation --no-deps --target $(VENV)/oracle -r requirements/oracle.txt
 	@touch $@
@@ -43,6 +43,7 @@ lock: dev ## resolve the requirements anew, pinned and hashed
 	$(LOCK) requirements/dev.in -o requirements/dev.txt
 	$(LOCK) -c requirements/dev.txt requirements/demo.in -o requirements/demo.txt
 	$(LOCK) -c requirements/dev.txt requirements/mxnet.in -o requirements/mxnet.txt
+	$(LOCK) -c requirements/dev.txt requirements/tensorflow.in -o requirements/tensorflow.txt
 	$(LOCK) -c requirements/dev.txt --no-deps requirements/oracle.in -o requirements/oracle.txt
 
 # --- what a newcomer runs
