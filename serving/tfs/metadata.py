@@ -1,0 +1,93 @@
+"""What TF Serving tells of its models: GetModelMetadata and GetModelStatus, as messages and as its REST API's JSON.
+
+    GetModelMetadataRequest -> Spec;  MetaGraphDef -> its signatures                  PredictionService, .../metadata
+    GetModelStatusRequest   -> Spec;  {version: why it is not there} -> its states    ModelService, GET /v1/models/NAME
+
+[tensorflow/serving servables/tensorflow/get_model_metadata_impl.cc, model_servers/get_model_status_impl.cc, http_rest_api_util.cc]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf import json_format
+
+from serving.errors import BadRequest
+from serving.tfs import messages
+from serving.tfs.messages import Spec
+
+from tensorflow.core.protobuf import error_codes_pb2, meta_graph_pb2  # isort: skip - importable through the messages
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2  # isort: skip
+
+SIGNATURES = "signature_def"
+"""The only field of metadata that there is."""
+
+
+def metadata_call(body: bytes | memoryview) -> Spec:
+    """Whom a GetModelMetadataRequest asks; BadRequest where it is none, or asks for something else than the signatures."""
+    request = messages.parse(get_model_metadata_pb2.GetModelMetadataRequest, body)
+    asked = messages.spec(request)
+    others = [field for field in request.metadata_field if field != SIGNATURES]
+    if others or not request.metadata_field:
+        named = f"{others[0][:60]!r}" if others else "none"
+        raise BadRequest(f"the metadata_field of models here is {SIGNATURES!r}; the request names {named}")
+    return asked
+
+
+def metadata_reply(answering: Spec, meta_graph: bytes) -> bytes:
+    """A GetModelMetadataResponse with the signatures of a serialized MetaGraphDef."""
+    response = get_model_metadata_pb2.GetModelMetadataResponse()
+    messages.put_spec(response, answering)
+    response.metadata[SIGNATURES].Pack(_signatures(meta_graph), deterministic=True)
+    return bytes(response.SerializeToString(deterministic=True))
+
+
+def metadata_json(answering: Spec, meta_graph: bytes) -> bytes:
+    """The same as the REST API prints it."""
+    response = get_model_metadata_pb2.GetModelMetadataResponse()
+    messages.put_spec(response, answering)
+    told = _json(response.model_spec), _json(_signatures(meta_graph))
+    return '{{\n"model_spec":{},\n"metadata": {{"signature_def": {}}}\n}}\n'.format(*told).encode()
+
+
+def status_call(body: bytes | memoryview) -> Spec:
+    """Whom a GetModelStatusRequest asks; BadRequest where it is none."""
+    return messages.spec(messages.parse(get_model_status_pb2.GetModelStatusRequest, body))
+
+
+def status_reply(versions: Mapping[int, str]) -> bytes:
+    """A GetModelStatusResponse, newest version first; a version is available where nothing is said against it."""
+    return bytes(_status(versions).SerializeToString())
+
+
+def status_json(versions: Mapping[int, str]) -> bytes:
+    """The same as the REST API prints it."""
+    return _json(_status(versions)).encode()
+
+
+def _status(versions: Mapping[int, str]) -> Any:
+    response = get_model_status_pb2.GetModelStatusResponse()
+    states = get_model_status_pb2.ModelVersionStatus
+    for version in sorted(versions, reverse=True):
+        why = versions[version]
+        one = response.model_version_status.add(version=version, state=states.END if why else states.AVAILABLE)
+        one.status.error_code = error_codes_pb2.UNKNOWN if why else error_codes_pb2.OK
+        one.status.error_message = why
+    return response
+
+
+def _signatures(meta_graph: bytes) -> Any:
+    """All signatures, those of the loader's own (`__saved_model_init_op`) among them, as TF Serving tells them."""
+    found = get_model_metadata_pb2.SignatureDefMap()
+    for name, signature in meta_graph_pb2.MetaGraphDef.FromString(meta_graph).signature_def.items():
+        found.signature_def[name].CopyFrom(signature)
+    return found
+
+
+def _json(message: Any) -> str:
+    """A message as TF Serving prints it: one space of indentation, every field, by the names in its definition."""
+    printed = json_format.MessageToJson(
+        message, indent=1, sort_keys=True, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    return f"{printed}\n"
