@@ -12,10 +12,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from serving import settings as knobs
 from serving.errors import StartError
 from serving.settings import Settings
+
+if TYPE_CHECKING:
+    from serving.execution.placement import Placement
+    from serving.invocation import Service
+    from serving.plan import Refuse
 
 log = logging.getLogger("ei")
 
@@ -49,7 +55,6 @@ def serve(settings: Settings, arguments: Sequence[str] = ()) -> None:
     """Load the model and serve it; returns only by SystemExit, with 0 after SIGTERM."""
     from serving.execution import placement
     from serving.http.arbiter import Application
-    from serving.models import store
     from serving.plan import Plan
 
     began = perf_counter()
@@ -61,17 +66,38 @@ def serve(settings: Settings, arguments: Sequence[str] = ()) -> None:
     settings = prepare(settings)
     if settings.preload:
         with _time_limit(settings.startup_timeout):
-            service = store.load(settings)
-            chosen = placement.choose(service, settings)
+            service, chosen, refuse = _load(settings)
         if _has_threads():
             _start_over(settings, arguments)
     else:
-        service, chosen = None, placement.unmeasured(settings)
-    plan = Plan(settings, service, chosen, settings.model_dir.name)
+        service, chosen, refuse = None, placement.unmeasured(settings), None
+    plan = Plan(settings, service, chosen, settings.model_dir.name, refuse=refuse)
     plan.open()
     message = "serving %s on port %d: loaded in %.2f s, placement %s (%s), %d processes"
     log.info(message, settings.model_dir, settings.port, perf_counter() - began, chosen.kind, chosen.why, plan.processes)
     Application(plan).run()
+
+
+def _load(settings: Settings) -> tuple[Service | None, Placement, Refuse | None]:
+    """The service, where it can be loaded before the fork, its placement, and what may be refused without a service."""
+    from serving.execution import placement, probe
+    from serving.models import store
+
+    found = store.served_by_tensorflow(settings)
+    if not found:
+        service = store.load(settings)
+        return service, placement.choose(service, settings), None
+    from serving.backends import tensorflow_import
+    from serving.tfs import loading
+
+    tensorflow_import.library()  # opened once: the processes share its pages
+    tensorflow_import.protos()
+    refuse = loading.refuse(settings)
+    if settings.placement != "auto":
+        return None, placement.unmeasured(settings), refuse
+    heavy = placement.by_size(loading.parameter_bytes(settings, found))
+    chosen = heavy or probe.place(lambda: store.load(settings), lambda service: placement.choose(service, settings))
+    return None, chosen, refuse
 
 
 def prepare(settings: Settings) -> Settings:

@@ -99,6 +99,7 @@ class Service(Protocol):
 def invoke(service: Service, requests: list[Request]) -> list[Reply]:
     """Answer every request, each by itself where it fails and together where its model stacks."""
     begin = perf_counter()
+    fail = getattr(service, "failure", failure)  # a service may have a form of errors of its own
     replies: list[Reply | None] = [None] * len(requests)
     inputs, live = [], []
     for at, request in enumerate(requests):
@@ -106,7 +107,7 @@ def invoke(service: Service, requests: list[Request]) -> list[Reply]:
             inputs.append(service.decode(request))
             live.append(at)
         except (Exception, DeadlinePassed) as error:
-            replies[at] = failure(error, request)
+            replies[at] = fail(error, request)
     decoded = perf_counter()
     outputs = _predict(service, inputs, [requests[at] for at in live]) if live else []
     predicted = perf_counter()
@@ -116,7 +117,7 @@ def invoke(service: Service, requests: list[Request]) -> list[Reply]:
                 raise output
             replies[at] = service.encode(output, requests[at])
         except (Exception, DeadlinePassed) as error:
-            replies[at] = failure(error, requests[at])
+            replies[at] = fail(error, requests[at])
     stages = (decoded - begin, predicted - decoded, perf_counter() - predicted)
     answers = []
     for reply in replies:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ METRIC_ROWS = 256
 MAX_SLOTS = 1024
 """More than the largest `workers`, the front and the wide model process together."""
 
+Refuse = Callable[[str, str], None]
+"""Raises what can be refused by a request's Content-Type and Accept alone."""
+
 
 @dataclass
 class Plan:
@@ -36,6 +40,8 @@ class Plan:
     link: socket.socket | None = None
     arena: Arena | None = None
     generation: int = 0
+    refuse: Refuse | None = None
+    """What `check` does where the service is loaded by each process for itself."""
     cores: int = field(
         default_factory=lambda: cores.count()
     )  # once: the quota of a running container may change, the slots must not
@@ -88,7 +94,7 @@ class Plan:
 
     def check(self, content_type: str, accept: str) -> None:
         """Raise what the service refuses by these two headers alone."""
-        check = getattr(self.service, "check", None)
+        check = getattr(self.service, "check", None) or self.refuse
         if check is not None:
             check(content_type, accept)
 

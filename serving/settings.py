@@ -202,7 +202,40 @@ class Settings:
         help="seconds to answer what was accepted after SIGTERM (the platform kills after 30)",
     )
     startup_timeout: float = knob(
-        600.0, "SAGEMAKER_STARTUP_TIMEOUT", parse=_seconds, low=1, high=86400, help="seconds for the model to load"
+        600.0,
+        "SAGEMAKER_STARTUP_TIMEOUT",
+        "SAGEMAKER_TFS_WAIT_TIME_SECONDS",
+        parse=_seconds,
+        low=1,
+        high=86400,
+        help="seconds for the model to load",
+    )
+    tfs_default_model: str = knob(
+        "", "SAGEMAKER_TFS_DEFAULT_MODEL_NAME", help="the model of requests that name none; empty: the first that is found"
+    )
+    tfs_batching: bool = knob(
+        False,
+        "SAGEMAKER_TFS_ENABLE_BATCHING",
+        parse=_flag,
+        help="take it as true that rows of different requests may share a TensorFlow pass; off: it is found out",
+    )
+    tfs_max_batch: int = knob(
+        64, "SAGEMAKER_TFS_MAX_BATCH_SIZE", parse=_whole, low=1, high=1 << 20, help="rows that share a TensorFlow pass at most"
+    )
+    tfs_threads: int = knob(
+        0,
+        "SAGEMAKER_TFS_INTRA_OP_PARALLELISM",
+        parse=_whole,
+        low=0,
+        high=512,
+        help="threads of a TensorFlow pass in each model process; 0: one, and all cores' for a lone request",
+    )
+    tfs_address: str = knob(
+        "", "EI_TFS_ADDRESS", help="HOST:PORT of a running TF Serving process to put the contract in front of (gRPC)"
+    )
+    grpc: bool = knob(False, "EI_GRPC", parse=_flag, help="answer TF Serving's gRPC clients too, on the gRPC port")
+    grpc_port: int = knob(
+        9000, "EI_GRPC_PORT", parse=_whole, low=1, high=65535, help="the gRPC port; naming one turns gRPC on"
     )
     log_level: int = knob(
         20,
@@ -249,6 +282,11 @@ class Settings:
         if self.base_dir is not None and self.sources.get("model", UNSET) == UNSET:
             return self.base_dir / "model"
         return self.model
+
+    @property
+    def listens_grpc(self) -> bool:
+        """Whether TF Serving's gRPC clients are answered."""
+        return self.grpc or self.sources.get("grpc_port", UNSET) != UNSET
 
     @property
     def max_payload(self) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+_threads = 1
+
 
 def parameter_bytes(model: object) -> int:
     """Bytes of a loaded model's parameters, 0 where the model does not tell."""
@@ -11,8 +13,15 @@ def parameter_bytes(model: object) -> int:
 
 
 def set_threads(count: int) -> None:
-    """Threads of this process' passes, for a framework that is loaded: right after the fork, before the first pass."""
+    """Threads of this process' passes: right after the fork, before a model is loaded or, of one that is, its first pass."""
+    global _threads
+    _threads = count
     if "mxnet" in sys.modules:
         from serving.backends import mxnet
 
         mxnet.set_threads(count)
+
+
+def threads() -> int:
+    """What `set_threads` said last, for a framework whose models are made with their threads."""
+    return _threads

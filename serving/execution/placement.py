@@ -10,8 +10,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from serving.backends import parameter_bytes
-from serving.handlers.default_service import DefaultService
 from serving.invocation import Service
 from serving.models import warmup
 from serving.settings import Settings
@@ -39,10 +37,10 @@ def choose(service: Service, settings: Settings) -> Placement:
     """The placement of this service, by the setting or by measurement."""
     if settings.placement != "auto":
         return Placement(settings.placement, "as EI_PLACEMENT says")
-    if isinstance(service, DefaultService):
-        size = parameter_bytes(service.model)
-        if size > MAX_INLINE_BYTES:
-            return Placement("pool", f"{size >> 20} MB of parameters are more than a millisecond's work")
+    if warmup.measurable(service):
+        heavy = by_size(service.parameter_bytes)
+        if heavy is not None:
+            return heavy
         seconds = warmup.time_pass(service, 1)
     else:
         seconds = warmup.time_script(service, getattr(service, "signature", None))
@@ -52,29 +50,36 @@ def choose(service: Service, settings: Settings) -> Placement:
     return Placement(kind, f"a warm pass takes {seconds * 1e3:.2f} ms", seconds)
 
 
+def by_size(parameter_bytes: int) -> Placement | None:
+    """The pool for a model of so many parameters that nothing need be measured, else None."""
+    if parameter_bytes <= MAX_INLINE_BYTES:
+        return None
+    return Placement("pool", f"{parameter_bytes >> 20} MB of parameters are more than a millisecond's work")
+
+
 def unmeasured(settings: Settings) -> Placement:
     """The placement of a service that this process has not loaded."""
-    if settings.placement == "inline":
-        return Placement("inline", "as EI_PLACEMENT says")
+    if settings.placement != "auto":
+        return Placement(settings.placement, "as EI_PLACEMENT says")
     return Placement("pool", "every process loads the model for itself")
 
 
 def warm_inline(service: Service) -> None:
     """Bind the executors of every batch size that a turn of the loop can bring."""
-    if isinstance(service, DefaultService):
+    if warmup.measurable(service):
         rows = 1
-        while rows <= min(getattr(service.model, "max_batch", 1), BATCH_CANDIDATES[-1]):
+        while rows <= min(service.max_batch, BATCH_CANDIDATES[-1]):
             warmup.time_pass(service, rows, times=1)
             rows *= 2
 
 
 def warm_pool(service: Service) -> int:
     """Warm one model process; returns how many requests it wants at once, where a larger pass was measured to pay."""
-    if not isinstance(service, DefaultService):
+    if not warmup.measurable(service):
         warmup.time_script(service, getattr(service, "signature", None), times=1)
         return 1
     alone = warmup.time_pass(service, 1, times=1)
-    if alone is None or alone > WORTH_BATCHING_SECONDS or not getattr(service.model, "stackable", False):
+    if alone is None or alone > WORTH_BATCHING_SECONDS or not service.stackable:
         return 1
     best = 1
     for rows in BATCH_CANDIDATES:

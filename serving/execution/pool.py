@@ -36,6 +36,8 @@ INLINE_BODY_BYTES = 1 << 15
 
 WIDE_SECONDS = 0.25
 """How long the other model processes leave the cores to a wide pass."""
+CROWD_SECONDS = 0.05
+"""How long a body that is being received counts as a request that will not leave another one alone."""
 RESTART_SECONDS = 2.0
 """How long the pool counts as ready without a model process, once it had one: a fork takes a few milliseconds."""
 
@@ -97,6 +99,7 @@ class Pool:
         self._idle: list[Link] = []
         self._wide: Link | None = None
         self._running: set[Link] = set()
+        self._coming, self._announced = 0, -CROWD_SECONDS  # bodies that are being received, and when the last one began
 
     @property
     def ready(self) -> bool:
@@ -112,17 +115,23 @@ class Pool:
 
     def allocate(self, length: int) -> memoryview:
         """Memory for a body: in the arena where it is worth it."""
-        return memoryview(bytearray(length)) if length <= INLINE_BODY_BYTES else self._arena.allocate(length)
+        body = memoryview(bytearray(length)) if length <= INLINE_BODY_BYTES else self._arena.allocate(length)
+        self._coming += 1
+        self._announced = perf_counter()
+        return body
 
     def release(self, body: memoryview) -> None:
         """Give back a body that no request was made of."""
+        self._coming -= 1
         self._arena.free(body)
 
     def submit(self, sink: Sink, request: Request) -> None:
         """Queue the request; Overloaded where the queue is full."""
         if len(self._queue) >= self._queue_size:
             self._drop(request)
-            raise Overloaded(RETRY_HINT)
+            raise Overloaded(RETRY_HINT)  # whoever called releases the body
+        if isinstance(request.body, memoryview):
+            self._coming -= 1
         self._queue.append((sink, request))
         self._hand_out()
 
@@ -184,7 +193,7 @@ class Pool:
     def _hand_out(self) -> None:
         """Give waiting requests to free processes: the wide one where a request is alone."""
         while self._queue:
-            if self._wide is not None and not self._running and len(self._queue) == 1:
+            if self._wide is not None and self._is_alone():
                 link, self._wide = self._wide, None
             elif self._idle and self._narrow_running() < self._narrow and not self._wide_has_the_cores():
                 link = self._idle.pop()
@@ -196,6 +205,11 @@ class Pool:
                 return
             self._running.add(link)
             link.send(jobs, self._arena)
+
+    def _is_alone(self) -> bool:
+        """Whether the waiting request is the only one: none runs, none has just begun to come in."""
+        others = self._running or (self._coming and perf_counter() - self._announced < CROWD_SECONDS)
+        return not others and len(self._queue) == 1
 
     def _wide_has_the_cores(self) -> bool:
         """Whether a wide pass has just begun: beside it all would be slower. One that takes long is not waited for."""

@@ -13,19 +13,41 @@ from typing import Any
 
 import numpy as np
 
-from serving import codecs
+from serving import backends, codecs
 from serving.backends.base import LoadedModel
 from serving.errors import BadRequest, ModelError, UserCodeError
 from serving.invocation import Inputs, Outputs, Reply, Request
+from serving.models import warmup
 
 
 class DefaultService:
     """A loaded model that no user function stands in front of."""
 
+    has_user_code = False
+
     def __init__(self, model: LoadedModel, default_accept: str = "application/json", limit: int = 1 << 32) -> None:
         self.model = model
         self.signature = model.signature
         self._accept, self._limit = default_accept, limit
+
+    @property
+    def stackable(self) -> bool:
+        """Whether requests may share a pass."""
+        return bool(getattr(self.model, "stackable", False))
+
+    @property
+    def max_batch(self) -> int:
+        """Rows that one pass may have."""
+        return int(getattr(self.model, "max_batch", 1))
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Bytes of the model's parameters, 0 where it does not tell."""
+        return backends.parameter_bytes(self.model)
+
+    def sample(self, rows: int = 1) -> Inputs | None:
+        """Inputs of zeros that fit the signature, 1 where a size is open; None where a rank is, or where they would be huge."""
+        return warmup.sample(self.signature, rows)
 
     def check(self, content_type: str, accept: str) -> None:
         """Refuse a request by these two headers alone: UnsupportedMediaType or NotAcceptable."""

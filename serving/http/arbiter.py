@@ -49,7 +49,7 @@ class Application(BaseApplication):  # type: ignore[misc]
         values = {
             "workers": self.plan.processes,
             "worker_class": Worker,
-            "timeout": int(silence if settings.preload else max(silence, settings.startup_timeout)),
+            "timeout": int(silence if self.plan.service is not None else max(silence, settings.startup_timeout)),
             "graceful_timeout": int(settings.grace) + 1,
             "control_socket_disable": True,
             "logger_class": Logger,

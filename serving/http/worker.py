@@ -35,10 +35,10 @@ from serving.execution.base import Executor
 from serving.execution.inline import Inline
 from serving.execution.model_process import ModelProcess
 from serving.execution.pool import Pool, listen
-from serving.handlers.default_service import DefaultService
 from serving.http import limits
 from serving.http.protocol import Connection
 from serving.http.routes import Routes
+from serving.invocation import Service
 from serving.plan import Plan
 from serving.telemetry.logging import AccessLog
 from serving.telemetry.record import Recorder
@@ -109,14 +109,22 @@ class Worker(GunicornWorker):  # type: ignore[misc]
 
     async def _inline(self, recorder: Recorder) -> Executor:
         settings = self.plan.settings
-        service = self.plan.service or self.plan.load()
         backends.set_threads(settings.omp_threads)
+        service = self._service()
         placement.warm_inline(service)
         executor = Inline(service, recorder, asyncio.get_running_loop(), settings.queue_size)
-        if not isinstance(service, DefaultService):
+        if getattr(service, "has_user_code", True):
             executor.alarm = Alarm(settings.deadline, slow=self._ask_for_pool)
             executor.retire = lambda: os.kill(os.getpid(), signal.SIGTERM)
         return executor
+
+    def _service(self) -> Service:
+        """The plan's service, or one that this process loads for itself; with its own ports open where it needs any."""
+        service = self.plan.service or self.plan.load()
+        start = getattr(service, "start", None)
+        if start is not None:
+            start(self.slot)
+        return service
 
     def _ask_for_pool(self) -> None:
         if self.plan.settings.placement == "auto":
@@ -141,7 +149,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         while is_wide and self._has_arbiter() and not plan.serves_narrow:  # it would slow the others' first pass down
             self.notify()
             time.sleep(0.01)
-        service = plan.service or plan.load()
+        service = self._service()
         batch = placement.warm_pool(service)
         plan.booted(self.slot)
         self.booted = True

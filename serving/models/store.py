@@ -1,6 +1,7 @@
 """From a model directory to a service that is ready to be warmed: layout, user script, signature, model, composition.
 
     directory -> Layout -> UserFunctions | None -> LoadedModel | None -> Service
+              -> SavedModels -> tfs.loading                           -> Service
 
 A failure at any step is a ModelError: a service is never loaded but broken.
 """
@@ -14,10 +15,10 @@ from serving import toolkit
 from serving.backends import mxnet_import
 from serving.backends.base import LoadedModel
 from serving.errors import ModelError
-from serving.handlers import entry, user_script
+from serving.handlers import entry, script_file, tfs_script, user_script
 from serving.handlers.service import Options, compose
 from serving.invocation import Service
-from serving.models import shapes
+from serving.models import saved_models, shapes
 from serving.models.layout import Layout, detect
 from serving.settings import Settings
 
@@ -30,6 +31,11 @@ def load(settings: Settings) -> Service:
     toolkit.install()
     if settings.handler and settings.handler not in entry.DEFAULT_HANDLERS:
         return entry.load(settings.handler, _options(settings, _layout_or_none(settings)))
+    found = served_by_tensorflow(settings)
+    if found:
+        from serving.tfs import loading
+
+        return loading.load(settings, found)
     functions = user_script.load(settings.model_dir, settings.program, settings.submit_directory)
     loads_itself = functions is not None and functions.model_fn is not None
     layout = (
@@ -40,6 +46,24 @@ def load(settings: Settings) -> Service:
     if model is None and layout.shapes is not None:
         options = replace(options, signature=shapes.read(layout.shapes))
     return compose(model, functions, options)
+
+
+def served_by_tensorflow(settings: Settings) -> saved_models.Found:
+    """The SavedModels that TensorFlow's backend serves; none where something else lies there, or the user's code loads it."""
+    if (settings.handler and settings.handler not in entry.DEFAULT_HANDLERS) or not settings.model_dir.is_dir():
+        return {}
+    found = saved_models.find(settings.model_dir)
+    return {} if found and _is_of_the_toolkit(settings) else found
+
+
+def _is_of_the_toolkit(settings: Settings) -> bool:
+    """Whether the user script has the functions of AWS's toolkit, and none of AWS's TensorFlow container."""
+    try:
+        script = script_file.find(settings.model_dir, settings.program, settings.submit_directory)
+    except ModelError:  # the loader of these models says what is missing
+        return False
+    names = script_file.defined(script.path) if script is not None else set()
+    return bool(names & user_script.PARAMETERS.keys()) and not names & tfs_script.PARAMETERS.keys()
 
 
 def _layout_or_none(settings: Settings) -> Layout:

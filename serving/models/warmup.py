@@ -8,18 +8,45 @@ import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 import orjson
 
 from serving import codecs
 from serving.errors import ModelError, ServingError
-from serving.handlers.default_service import DefaultService
 from serving.invocation import Inputs, Request, Service, invoke
 from serving.models.signature import Signature
 
 log = logging.getLogger("ei.models")
 MAX_SAMPLE_BYTES = 64 << 20
+
+
+class Measurable(Protocol):
+    """A service whose passes can be measured: no user code stands in them."""
+
+    @property
+    def stackable(self) -> bool:
+        """Whether requests may share a pass."""
+
+    @property
+    def max_batch(self) -> int:
+        """Rows that one pass may have."""
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Bytes of the parameters, 0 where they are not known."""
+
+    def sample(self, rows: int = 1) -> Any | None:
+        """Inputs for a pass over so many rows; None where none can be made."""
+
+    def predict(self, inputs: list[Any], requests: list[Request]) -> list[Any]:
+        """An output, or the exception it failed with, for each."""
+
+
+def measurable(service: Service) -> TypeGuard[Measurable]:
+    """Whether the service says of itself that no user code is in it."""
+    return not getattr(service, "has_user_code", True)
 
 
 def sample(signature: Signature | None, rows: int = 1) -> Inputs | None:
@@ -35,22 +62,30 @@ def sample(signature: Signature | None, rows: int = 1) -> Inputs | None:
     return inputs or None
 
 
-def time_pass(service: DefaultService, rows: int, times: int = 5) -> float | None:
+def time_pass(service: Measurable, rows: int, times: int = 5) -> float | None:
     """Seconds of the fastest of some passes after the first, with so many rows; None where no sample can be made."""
-    inputs = sample(service.signature, rows)
+    inputs = service.sample(rows)
     if inputs is None:
         return None
     taken = []
     for _ in range(times + 1):
         begin = perf_counter()
-        try:
-            service.predict([inputs], [])
-        except ServingError as error:
-            if not getattr(service.model, "stackable", True):
+        fault = _fault(service, inputs)
+        if fault is not None:
+            if not service.stackable:
                 return None  # it may want a number of rows that nobody has told
-            raise ModelError(f"a pass over zeros of the signature's shapes fails: {error}; check the shapes file") from None
+            raise ModelError(f"a pass over zeros of the signature's shapes fails: {fault}; check the shapes file")
         taken.append(perf_counter() - begin)
     return min(taken[1:])
+
+
+def _fault(service: Measurable, inputs: Any) -> ServingError | None:
+    """What a pass fails with."""
+    try:
+        answer = service.predict([inputs], [])[0]
+    except ServingError as error:
+        return error
+    return answer if isinstance(answer, ServingError) else None
 
 
 def time_script(service: Service, signature: Signature | None, times: int = 9) -> float | None:

@@ -180,6 +180,28 @@ def test_a_lone_request_gets_all_cores(front: Front) -> None:
     assert (wide.given, narrow.given) == ([["alone"], ["third"]], [["second"]])
 
 
+def test_a_request_beside_bodies_on_their_way_is_not_alone(front: Front) -> None:
+    """While another body has just begun to come in a request goes to a narrow process; the wide one gets what comes after it."""
+    narrow, wide = front.process(1), front.process(3)
+    coming, body = body_of(front), body_of(front)
+    front.ask("first", body)
+    assert (narrow.given, wide.given) == ([["first"]], [])
+    front.pool.release(coming)
+    narrow.answer(b"1")
+    front.ask("alone")
+    assert wide.given == [["alone"]]
+
+
+def test_a_body_that_takes_long_is_not_waited_for(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that sends slowly does not keep others from the wide process."""
+    _, wide = front.process(1), front.process(3)
+    body_of(front)
+    now = perf_counter()
+    monkeypatch.setattr(pools, "perf_counter", lambda: now + pools.CROWD_SECONDS)
+    front.ask("alone")
+    assert wide.given == [["alone"]]
+
+
 def test_a_stream_on_the_wide_process_holds_nobody_up(front: Front) -> None:
     """A lone request whose answer is a stream keeps the wide process; others go to narrow ones from its first byte on."""
     narrow, wide = front.process(1), front.process(NARROW + 1)

@@ -10,10 +10,15 @@ from gunicorn.errors import HaltServer
 
 from serving import cores
 from serving.execution.placement import Placement
+from serving.handlers import entry
+from serving.handlers.context import Context
 from serving.http import arbiter as arbiters
 from serving.http.arbiter import HANG_SECONDS, MAX_FAILED_STARTS, Application, Arbiter
 from serving.plan import Plan
 from serving.settings import Settings
+
+LOADED = entry.build(lambda data, context: [""], Context("model", "/model"))
+"""A service that the arbiter's own process has loaded."""
 
 
 @pytest.fixture
@@ -49,7 +54,7 @@ def end(arbiter: Arbiter, slot: int) -> None:
 def test_settings_reach_gunicorn() -> None:
     """gunicorn keeps the plan's processes, waits for them as long as the settings say, and opens no socket of its own."""
     settings = Settings(workers=2, wide=False, deadline=30.0, grace=12.0)
-    cfg = Application(Plan(settings, None, Placement("pool", "test"), "digits")).cfg
+    cfg = Application(Plan(settings, LOADED, Placement("pool", "test"), "digits")).cfg
     assert (cfg.workers, cfg.timeout, cfg.graceful_timeout) == (3, 30 + HANG_SECONDS, 13)
     assert cfg.control_socket_disable is True
 
