@@ -203,8 +203,7 @@ def _tensor(name: str, proto: Any, limit: int) -> Array:
     try:
         return tensor_proto.read(proto, limit)
     except ServingError as error:
-        error.message = f"{name[:60]!r}: {error.message}"
-        raise
+        raise type(error)(f"{name[:60]!r}: {error.message}") from None
 
 
 def _bytes(message: Message) -> bytes:

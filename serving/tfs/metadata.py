@@ -8,7 +8,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from google.protobuf import json_format
@@ -47,7 +48,7 @@ def metadata_json(answering: Spec, meta_graph: bytes) -> bytes:
     """The same as the REST API prints it."""
     response = get_model_metadata_pb2.GetModelMetadataResponse()
     messages.put_spec(response, answering)
-    told = _json(response.model_spec), _json(_signatures(meta_graph))
+    told = _json(response.model_spec), _json(_signatures(meta_graph), (SIGNATURES, "inputs", "outputs"))
     return '{{\n"model_spec":{},\n"metadata": {{"signature_def": {}}}\n}}\n'.format(*told).encode()
 
 
@@ -85,9 +86,17 @@ def _signatures(meta_graph: bytes) -> Any:
     return found
 
 
-def _json(message: Any) -> str:
-    """A message as TF Serving prints it: one space of indentation, every field, by the names in its definition."""
-    printed = json_format.MessageToJson(
-        message, indent=1, sort_keys=True, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return f"{printed}\n"
+def _json(message: Any, maps: Sequence[str] = ()) -> str:
+    """A message as TF Serving prints it: one space of indentation, every field, by the names in its definition.
+
+    The entries of fields named in `maps` come in the order of their keys.
+    """
+    document = json_format.MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    return json.dumps(_sorted(document, maps), indent=1, ensure_ascii=False) + "\n"
+
+
+def _sorted(document: Any, maps: Sequence[str]) -> Any:
+    if not isinstance(document, dict):
+        return document
+    found = {key: _sorted(value, maps) for key, value in document.items()}
+    return {key: dict(sorted(value.items())) if key in maps else value for key, value in found.items()}
