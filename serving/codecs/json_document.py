@@ -3,9 +3,9 @@
     text -> simdjson -> as_buffer -> flat array -> reshape        `dense`; None wherever a proof below fails
                      -> as_list / as_dict                         `load`
 
-`as_buffer` flattens whatever it is given, so `dense` proves the shape: all lists of a level have one length, and the text
-has no more opening brackets than those lists. An extra list would add a bracket, a missing one would be a number where
-a list was measured, and anything but numbers makes `as_buffer` fail.
+`as_buffer` flattens whatever it is given, so `dense` proves the shape: it is taken from the first list of each level, and the
+brackets and commas of the text must be those of regular lists of that shape, in that order. A single list within lists of
+one needs less: as many opening brackets as lists. Anything but numbers makes `as_buffer` fail.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ _SHORT = 4096
 
 Dtype: TypeAlias = "np.dtype[Any]"
 _FLOAT, _INTEGER = np.dtype(np.float64), np.dtype(np.int64)
+
+# All bytes but brackets and commas.
+_OTHERS = bytes(set(range(256)) - set(b"[],"))
 
 _UNNAMED = frozenset({"instances", "inputs"})
 
@@ -88,61 +91,55 @@ def _values(document: Any, text: bytes | memoryview) -> Any:
 
 def _tensors(document: Any, text: bytes | memoryview) -> Inputs | None:
     if document.__class__ is List:
-        tensor, lists = _tensor(document)
-        return {UNNAMED: tensor} if lists == _brackets(text) else None
+        tensor = _tensor(document)
+        return {UNNAMED: tensor} if _is_spelt(text, [tensor.shape]) else None
     keys = list(document)
     if len(keys) == 1:
         key, value = keys[0], document[keys[0]]
         if key != "inputs" or value.__class__ is List:
-            tensor, lists = _tensor(value)
-            return {UNNAMED if key in _UNNAMED else key: tensor} if lists == _brackets(text) else None
+            tensor = _tensor(value)
+            return {UNNAMED if key in _UNNAMED else key: tensor} if _is_spelt(text, [tensor.shape]) else None
         document, keys = value, list(value)
     elif not _UNNAMED.isdisjoint(keys):
         return None
     # A key is looked up as a C string, and the first of its name: NUL and repeated keys would find another's value.
     if len(set(keys)) < len(keys) or "\0" in "".join(keys):
         return None
-    measured = {key: _tensor(document[key]) for key in keys}
-    whole = sum(lists for _, lists in measured.values()) == _brackets(text)
-    return {key: tensor for key, (tensor, _) in measured.items()} if whole and keys else None
+    tensors = {key: _tensor(document[key]) for key in keys}
+    return tensors if tensors and _is_spelt(text, [tensor.shape for tensor in tensors.values()]) else None
 
 
-def _tensor(root: Any) -> tuple[Array, int]:
-    """Turn a list of lists of numbers into an array; also say how many lists were measured.
+def _tensor(root: Any) -> Array:
+    """Turn a list of lists of numbers into an array of the shape that its first lists have.
 
     TypeError, ValueError or IndexError where it is something else.
     """
-    shape: list[int] = []
-    node = root
-    while (first := node[0]).__class__ is List and len(node) == 1:
-        shape.append(1)
-        node = first
-    shape.append(len(node))
-    lists = len(shape)
-    if first.__class__ is List:
-        first, inner = _measure(list(node), shape)
-        lists += inner
-    elif shape[-1] == _UNCOUNTED:
+    shape = [len(root)]
+    first = root[0]
+    while first.__class__ is List:
+        shape.append(len(first))
+        first = first[0]
+    if max(shape) >= _UNCOUNTED:
         raise ValueError("more elements than are counted")
     buffer, dtype = _numbers(root, first)
     if buffer.size != 8 * prod(shape):
-        raise ValueError("other elements than numbers")
-    return np.ndarray(shape, dtype, buffer), lists
+        raise ValueError("other elements than numbers, or lists of several lengths")
+    return np.ndarray(shape, dtype, buffer)
 
 
-def _measure(level: list[Any], shape: list[int]) -> tuple[Any, int]:
-    """Put the sizes of all deeper axes to the shape; the first number, and how many lists were measured."""
-    lists = 0
-    while True:
-        sizes = set(map(len, level))
-        if len(sizes) > 1 or not 0 < (size := sizes.pop()) < _UNCOUNTED:
-            raise ValueError("lists of several lengths, of none or of too many elements to count")
-        shape.append(size)
-        lists += len(level)
-        first = level[0][0]
-        if first.__class__ is not List:
-            return first, lists
-        level = [item for items in level for item in items]
+def _is_spelt(text: bytes | memoryview, shapes: list[tuple[int, ...]]) -> bool:
+    """Whether the text has the brackets and commas of regular lists of these shapes, one after the other."""
+    if len(shapes) == 1 and prod(shapes[0][:-1]) == 1:
+        return _brackets(text) == len(shapes[0])
+    return bytes(text).translate(None, _OTHERS) == b",".join(map(_skeleton, shapes))
+
+
+def _skeleton(shape: tuple[int, ...]) -> bytes:
+    """The brackets and commas of regular lists of a shape."""
+    spelt = b"[" + b"," * (shape[-1] - 1) + b"]"
+    for size in shape[-2::-1]:
+        spelt = b"[" + b",".join([spelt] * size) + b"]"
+    return spelt
 
 
 def _numbers(root: Any, first: Any) -> tuple[Any, Dtype]:
