@@ -21,7 +21,7 @@ from serving.settings import Settings
 if TYPE_CHECKING:
     from serving.execution.placement import Placement
     from serving.invocation import Service
-    from serving.plan import Refuse
+    from serving.models.saved_models import Found
 
 log = logging.getLogger("ei")
 
@@ -55,6 +55,7 @@ def serve(settings: Settings, arguments: Sequence[str] = ()) -> None:
     """Load the model and serve it; returns only by SystemExit, with 0 after SIGTERM."""
     from serving.execution import placement
     from serving.http.arbiter import Application
+    from serving.models import store
     from serving.plan import Plan
 
     began = perf_counter()
@@ -64,40 +65,38 @@ def serve(settings: Settings, arguments: Sequence[str] = ()) -> None:
         signal.signal(number, _leave)
     gc.disable()  # nothing of what a start makes is garbage; the workers freeze it and go on with the collector
     settings = prepare(settings)
+    found = store.served_by_tensorflow(settings)
     if settings.preload:
         with _time_limit(settings.startup_timeout):
-            service, chosen, refuse = _load(settings)
+            service, chosen = _load(settings, found)
         if _has_threads():
             _start_over(settings, arguments)
     else:
-        service, chosen, refuse = None, placement.unmeasured(settings), None
-    plan = Plan(settings, service, chosen, settings.model_dir.name, refuse=refuse)
+        service, chosen = None, placement.unmeasured(settings)
+    plan = Plan(settings, service, chosen, settings.model_dir.name, is_tensorflow=bool(found))
     plan.open()
     message = "serving %s on port %d: loaded in %.2f s, placement %s (%s), %d processes"
     log.info(message, settings.model_dir, settings.port, perf_counter() - began, chosen.kind, chosen.why, plan.processes)
     Application(plan).run()
 
 
-def _load(settings: Settings) -> tuple[Service | None, Placement, Refuse | None]:
-    """The service, where it can be loaded before the fork, its placement, and what may be refused without a service."""
+def _load(settings: Settings, found: Found) -> tuple[Service | None, Placement]:
+    """The service, where it can be loaded before the fork, and its placement."""
     from serving.execution import placement, probe
     from serving.models import store
 
-    found = store.served_by_tensorflow(settings)
     if not found:
         service = store.load(settings)
-        return service, placement.choose(service, settings), None
+        return service, placement.choose(service, settings)
     from serving.backends import tensorflow_import
     from serving.tfs import loading
 
     tensorflow_import.library()  # opened once: the processes share its pages
     tensorflow_import.protos()
-    refuse = loading.refuse(settings)
     if settings.placement != "auto":
-        return None, placement.unmeasured(settings), refuse
+        return None, placement.unmeasured(settings)
     heavy = placement.by_size(loading.parameter_bytes(settings, found))
-    chosen = heavy or probe.place(lambda: store.load(settings), lambda service: placement.choose(service, settings))
-    return None, chosen, refuse
+    return None, heavy or probe.place(lambda: store.load(settings), lambda service: placement.choose(service, settings))
 
 
 def prepare(settings: Settings) -> Settings:

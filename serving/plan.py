@@ -6,6 +6,7 @@ import mmap
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from serving import cores
@@ -24,9 +25,6 @@ METRIC_ROWS = 256
 MAX_SLOTS = 1024
 """More than the largest `workers`, the front and the wide model process together."""
 
-Refuse = Callable[[str, str], None]
-"""Raises what can be refused by a request's Content-Type and Accept alone."""
-
 
 @dataclass
 class Plan:
@@ -40,8 +38,8 @@ class Plan:
     link: socket.socket | None = None
     arena: Arena | None = None
     generation: int = 0
-    refuse: Refuse | None = None
-    """What `check` does where the service is loaded by each process for itself."""
+    is_tensorflow: bool = False
+    """Whether SavedModels are served, by TensorFlow's backend."""
     cores: int = field(
         default_factory=lambda: cores.count()
     )  # once: the quota of a running container may change, the slots must not
@@ -94,9 +92,18 @@ class Plan:
 
     def check(self, content_type: str, accept: str) -> None:
         """Raise what the service refuses by these two headers alone."""
-        check = getattr(self.service, "check", None) or self.refuse
+        check = getattr(self.service, "check", None) or self._refuse
         if check is not None:
             check(content_type, accept)
+
+    @cached_property
+    def _refuse(self) -> Callable[[str, str], None] | None:
+        """What `check` does where the processes load the service for themselves; None where that is not known."""
+        if not self.is_tensorflow:
+            return None
+        from serving.tfs import loading
+
+        return loading.refuse(self.settings)
 
     def create_app(self) -> Flask:
         """The control plane of this process."""

@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import uvloop
 from gunicorn import util
@@ -42,6 +43,9 @@ from serving.invocation import Service
 from serving.plan import Plan
 from serving.telemetry.logging import AccessLog
 from serving.telemetry.record import Recorder
+
+if TYPE_CHECKING:
+    from serving.tfs.rpc import RpcServer
 
 log = logging.getLogger("ei.processes")
 BACKLOG = 2048
@@ -174,13 +178,25 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         control = Bridge(plan.create_app, plan.settings.port)
         routes = Routes(limits.of(plan.settings), executor, recorder, control, plan.check)
         servers = [await loop.create_server(lambda: Connection(routes), sock=sock, backlog=BACKLOG) for sock in self.listeners]
+        rpc = self._rpc_server(routes)
         plan.booted(self.slot)
         self.booted = True
         await self._watch(stop, routes)
-        await self._drain(servers, routes)
+        await self._drain(servers, routes, rpc)
         executor.close()
         control.close()
         recorder.close()
+
+    def _rpc_server(self, routes: Routes) -> RpcServer | None:
+        """The gRPC port, where it is asked for and there is somebody to answer on it."""
+        plan = self.plan
+        if not (plan.settings.listens_grpc and plan.is_tensorflow):
+            return None
+        from serving.tfs.rpc import RpcServer  # gRPC starts threads: after the fork
+
+        server = RpcServer(routes, plan.settings)
+        server.start()
+        return server
 
     async def _watch(self, stop: asyncio.Event, routes: Routes) -> None:
         """Sweep, and tell the arbiter that this process lives, until it is to stop."""
@@ -192,18 +208,24 @@ class Worker(GunicornWorker):  # type: ignore[misc]
             except TimeoutError:
                 continue
 
-    async def _drain(self, servers: list[asyncio.Server], routes: Routes) -> None:
+    async def _drain(self, servers: list[asyncio.Server], routes: Routes, rpc: RpcServer | None) -> None:
         """Answer what was accepted, within the grace time, and close what is idle."""
         await asyncio.sleep(LAST_ACCEPT_SECONDS)
+        if rpc is not None:
+            rpc.drain()
         for server in servers:
             server.close()
         routes.draining = True
         loop = asyncio.get_running_loop()
         end = loop.time() + self.plan.settings.grace
-        while (not routes.idle or any(c.may_ask for c in routes.connections)) and loop.time() < end:
+        while not (routes.idle and (rpc is None or rpc.idle)) or any(c.may_ask for c in routes.connections):
+            if loop.time() > end:
+                break
             self.notify()
             routes.sweep()
             await asyncio.sleep(0.01)
+        if rpc is not None:
+            rpc.stop()
         routes.sweep()
         for connection in list(routes.connections):
             connection.transport.close()

@@ -33,10 +33,12 @@ def warm_up(kind: str, recorded: bytes, name: str, version: int) -> Request:
     """The request of a recorded message (`predict`, `classify`, `regress`), asking this model and version."""
     from serving.tfs import messages
 
+    from tensorflow_serving.apis import classification_pb2, predict_pb2, regression_pb2  # isort: skip - by way of the messages
+
     classes = {
-        "predict": messages.predict_pb2.PredictRequest,
-        "classify": messages.classification_pb2.ClassificationRequest,
-        "regress": messages.regression_pb2.RegressionRequest,
+        "predict": predict_pb2.PredictRequest,
+        "classify": classification_pb2.ClassificationRequest,
+        "regress": regression_pb2.RegressionRequest,
     }
     message = messages.parse(classes[kind], recorded)
     message.model_spec.name, message.model_spec.version.value = name, version
