@@ -3,7 +3,8 @@
     {name: {version: folder}} -> backend -> Servable, one for each version        load
     (name or None, version or None) -> Servable, or NotFound                     find
 
-A name that is missing is the default model's; a version that is missing is the newest that loaded. Where several versions or
+A name that is missing is the default model's; a version that is missing is the newest that loaded, as is version 0 of a model
+without one (OpenVINO's client, which speaks this protocol, says so). Where several versions or
 models lie in the directory, one that cannot be loaded is an error in the log and a status of its own; the others serve.
 """
 
@@ -83,9 +84,8 @@ class Servables:
     def find(self, name: str | None, version: int | None) -> Servable:
         """The servable of these; NotFound says which models and versions there are."""
         name = name or self.default
-        if version is None and (newest := self._newest.get(name)) is not None:
-            return newest
-        found = self.models.get(name, {}).get(version or 0)
+        found = self.models.get(name, {}).get(version or 0) if version is not None else None
+        found = found or (None if version else self._newest.get(name))
         if found is None:
             raise self._missing(name, version)
         return found
@@ -95,6 +95,7 @@ class Servables:
         name = name or self.default
         states = {number: "" for number in self.models.get(name, {})}
         states |= {number: why for (other, number), why in self.broken.items() if other == name}
+        version = version if version or 0 in states else None
         chosen = {number: why for number, why in sorted(states.items()) if version in (None, number)}
         if not chosen:
             raise self._missing(name, version)
