@@ -58,7 +58,7 @@ def protos() -> None:
 
     They hold the messages that are named above; a later `import tensorflow` of a user script is the real one.
     """
-    if "tensorflow" in sys.modules or MESSAGES[0] in sys.modules:
+    if sys.modules.get("tensorflow") or MESSAGES[0] in sys.modules:
         return
     names = [*MESSAGES, *(SERVING_MESSAGES if importlib.util.find_spec("tensorflow_serving") else ())]
     stand_in = ModuleType("tensorflow")

@@ -1,8 +1,8 @@
 """Arrays into TensorFlow's tensors and back: every dtype that a signature may have.
 
 Numbers are copied once in each direction. A tensor over the array's own memory would save the copy in, but a graph may
-keep what it was fed (an assigned variable shares it), and nothing tells when it lets go. Strings go in as a TensorProto, so that TensorFlow
-makes its own strings, and frees them; they are read by the layout that tf_tstring.h describes.
+keep what it was fed (a variable that is assigned an input shares its memory), and nothing tells when it lets go. Strings go
+in as a TensorProto, so that TensorFlow makes its own, and frees them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from serving.backends import tensorflow_import
 from serving.backends.tf_library import Buffer, Failure, check
 from serving.errors import BadRequest
 from serving.invocation import Array
@@ -89,6 +90,7 @@ def _dimensions(shape: tuple[int, ...]) -> Any:
 
 
 def _make_strings(library: ctypes.CDLL, array: Array) -> int:
+    tensorflow_import.protos()
     from tensorflow.core.framework import tensor_pb2
 
     message = tensor_pb2.TensorProto(dtype=STRING)
@@ -118,8 +120,10 @@ STRING_SIZE = 24
 
 
 def _read_strings(library: ctypes.CDLL, tensor: int, shape: list[int]) -> Array:
-    pointer, length, first = library.TF_StringGetDataPointer, library.TF_StringGetSize, library.TF_TensorData(tensor)
-    places = range(first, first + STRING_SIZE * math.prod(shape), STRING_SIZE) if math.prod(shape) else ()
-    array: Array = np.empty(len(places), object)
-    array[:] = [ctypes.string_at(pointer(place), length(place)) for place in places]
+    pointer, length = library.TF_StringGetDataPointer, library.TF_StringGetSize
+    array: Array = np.empty(math.prod(shape), object)
+    if array.size:  # an empty tensor may have no memory that could be asked for
+        first = library.TF_TensorData(tensor)
+        places = range(first, first + STRING_SIZE * array.size, STRING_SIZE)
+        array[:] = [ctypes.string_at(pointer(place), length(place)) for place in places]
     return array.reshape(shape)
