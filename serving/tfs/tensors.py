@@ -1,7 +1,7 @@
 """TensorFlow Serving's REST predict body -> typed arrays under the signature's names.
 
-    text -> head -> json_document.dense -> cast               numbers in regular lists: the fast way
-         -> json_text.load -> rows or columns -> values.build  everything else, and every fault
+    text -> head -> json_document.dense -> cast                  numbers in regular lists: the fast way
+         -> json_text.load -> rows or columns -> values.build    everything else, and every fault
 
 Row form, {"instances": [...]}: a value a row where the signature has one input, {"name": value, ...} a row where it has several
 or where the client likes to name it; rows have the signature's names exactly, and one shape. Column form, {"inputs": ...}: the
@@ -13,6 +13,7 @@ The values that each dtype takes are in `values`. Where AWS's tests state Tensor
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from re import Match
 
     from serving.backends.tensorflow import SignatureDef, TensorInfo
+
+_NAMED_ROW = re.compile(rb'\s*\[\s*\{\s*"([ !#-\[\]-~]+)"\s*:')
+_END = re.compile(rb"\}\s*\]\s*\}\s*\Z")
+_LONGEST_END = 64
 
 _LARGEST_SQUARE = {char: float(np.finfo(char).max) ** 2 for char in "ef"}
 
@@ -68,9 +73,12 @@ def from_arrays(inputs: Inputs, signature: SignatureDef) -> Parsed:
 def _numbers(text: bytes | memoryview, head: Match[bytes], signature_of: Callable[[str], SignatureDef]) -> Parsed | None:
     """Read a body of nothing but regular lists of numbers; None where it is anything else."""
     name, form = head.groups()
-    if name is not None:
-        text = b"".join((b"{", text[head.start(2) - 1 :]))
-    tensors = json_document.dense(text)
+    if (row := _NAMED_ROW.match(text, head.end())) is not None:
+        tensors = _dense_rows(text, row) if form == b"instances" else None
+    elif name is not None:
+        tensors = json_document.dense(b"".join((b"{", text[head.start(2) - 1 :])))
+    else:
+        tensors = json_document.dense(text)
     if tensors is None:
         return None
     signature = signature_of("" if name is None else name.decode())
@@ -83,6 +91,23 @@ def _numbers(text: bytes | memoryview, head: Match[bytes], signature_of: Callabl
             return None
         inputs[info.name] = array
     return Parsed("" if name is None else name.decode(), inputs, form == b"instances") if inputs else None
+
+
+def _dense_rows(text: bytes | memoryview, row: Match[bytes]) -> Inputs | None:
+    """Read rows of one input that is named in each, as one list of its values; None where that is not proven.
+
+    Every value must be whole by its brackets, so that none reaches over what is cut out between two of them.
+    """
+    end = _END.search(bytes(text[-_LONGEST_END:]))
+    if end is None:
+        return None
+    inner = bytes(text[row.end() : max(0, len(text) - _LONGEST_END) + end.start()])
+    parts = re.split(rb'\}\s*,\s*\{\s*"' + re.escape(row[1]) + rb'"\s*:', inner) if b'"' in inner else [inner]
+    if any(part.count(b"[") != part.count(b"]") for part in parts):
+        return None
+    tensors = json_document.dense(b"[%b]" % b",".join(parts))
+    array = None if tensors is None else tensors.get(UNNAMED)
+    return {row[1].decode(): array} if array is not None and len(array) == len(parts) else None
 
 
 def _cast(array: Array, info: TensorInfo) -> Array | None:

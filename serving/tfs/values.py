@@ -157,9 +157,8 @@ def _first_wrong(leaves: list[Any], dtype: Dtype) -> int | None:
     what = family(dtype)
     taken = _TAKEN[what]
     low, high = limits(dtype) if what == INTEGER else (0, 0)
-    value: Any
-    for at, value in enumerate(leaves):
-        if value.__class__ not in taken or (what == INTEGER and not low <= value <= high):
+    for at, (kind, value) in enumerate(zip(map(type, leaves), leaves, strict=True)):
+        if kind not in taken or (what == INTEGER and not low <= value <= high):
             return at
         if what == STRING and unpacked(value) is None:
             return at

@@ -8,7 +8,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.backends.tensorflow import SignatureDef
@@ -299,6 +299,50 @@ any_json = st.recursive(
 def test_any_value_is_no_crash(value: object, key: str) -> None:
     """Any JSON value in the place of the tensors is arrays or a 400."""
     try_to_read(json.dumps({key: value}).encode())
+
+
+NUMERIC = (
+    b'{"instances": [{"x": [1, 2]}, {"x": [3, 4]}]}',
+    b'{"instances": [ { "x" : [[1.5], [2]] } ] } ',
+    b'{"instances": [{"x": 1}, {"x": 2}, {"x": 3}]}',
+    b'{"signature_name": "s", "instances": [[1, 2], [3, 4]]}',
+    b'{"inputs": {"x": [[1, 2], [3, 4]]}}',
+)
+marks = st.lists(
+    st.tuples(st.integers(20, 400), st.integers(0, 3), st.text('[]{}",:x12. -', min_size=1, max_size=4)), max_size=3
+)
+
+
+def same(one: Inputs | BadRequest, other: Inputs | BadRequest) -> bool:
+    """Whether both are the same arrays, or both a 400."""
+    if isinstance(one, BadRequest) or isinstance(other, BadRequest):
+        return type(one) is type(other)
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name], equal_nan=True) for name in one)
+
+
+@settings(fuzz, max_examples=200)
+@given(changes=marks, which=st.integers(0, 100))
+def test_the_fast_way_reads_what_the_slow_way_reads(changes: list[tuple[int, int, str]], which: int) -> None:
+    """A body of numbers, whole or broken, is the same with a key in front of it, which keeps it from the fast way."""
+    body = edited(NUMERIC[which % len(NUMERIC)], [(at, removed, added.encode()) for at, removed, added in changes])
+    slow = body.replace(b"{", b'{"k": 1, ', 1)
+    for model in (signature("float32"), signature("int64")):
+        assert same(outcome(body, model), outcome(slow, model)), body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"instances": [{"x": [1}, {"x": 2],[3, 4]}]}',
+        b'{"instances": [{"x": [1, 2],[3}, {"x": 4],[5, 6]}]}',
+        b'{"instances": [{"x": [1, 2]}, {"x": [3, 4]}]}]}',
+        b'{"instances": [{"x": [1], "x": [2]}]}',
+        b'{"instances": [{"x": ]}',
+    ],
+)
+def test_broken_rows_stay_broken(body: bytes) -> None:
+    """Rows whose brackets would fit together only without what stands between them are a 400."""
+    assert isinstance(outcome(body, signature("float32")), BadRequest)
 
 
 regular = st.lists(st.lists(st.floats(width=32), min_size=2, max_size=2), min_size=1, max_size=4)
