@@ -84,12 +84,13 @@ class Client:
             if check is not None:
                 check(content_type, accept)
         except ServingError as error:
-            return _response(failure(error, request))
+            return _response(getattr(self.service, "failure", failure)(error, request))
         return _response(invoke(self.service, [request])[0])
 
     def close(self) -> None:
-        """Give back what the model holds."""
-        close = getattr(getattr(self.service, "model", None), "close", None)
+        """Give back what the model holds, and the ports that a TensorFlow script asked it over."""
+        holders = (self.service, getattr(self.service, "model", None), getattr(self.service, "servables", None))
+        close = next((found for holder in holders if (found := getattr(holder, "close", None)) is not None), None)
         if close is not None:
             close()
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from serving.backends import tensorflow_import
 from serving.errors import ModelError
 from serving.handlers import script_file
 from serving.handlers.script_file import DEFAULT_PROGRAM, ScriptFile
@@ -76,6 +77,7 @@ def load(directory: Path, program: str, submit_directory: str = "", models: Mapp
     files = [*([universal] if universal else []), *own.values()]
     if not files:
         return None
+    tensorflow_import.protos()  # a script that imports TF Serving's messages alone does not load TensorFlow with them
     folders = list(dict.fromkeys(file.folder for file in files if file.folder is not None))
     made = {file.path: _import(file, folders) for file in dict.fromkeys(files)}
     return Scripts(made[universal.path] if universal else None, {name: made[file.path] for name, file in own.items()})

@@ -78,10 +78,10 @@ class Inner:
         if not self._grpc:
             self._rest = rest
             return Places(rest.port)
-        from serving.tfs import rpc
+        from serving.tfs.rpc import serve_locally
 
         try:
-            local = rpc.serve_locally(self._service, grpc_port)
+            local = serve_locally(self._service, grpc_port)
         except BaseException:
             rest.close()
             raise
