@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from serving.backends.tensorflow import SignatureDef, TensorInfo
 
-_NAMED_ROW = re.compile(rb'\s*\[\s*\{\s*"([ !#-\[\]-~]+)"\s*:')
+_NAMED_ROW = re.compile(rb'\s*\[\s*\{\s*"([ !#-\[\]-~]+)"\s*:\s*(?=([-0-9\[])?)')
 _END = re.compile(rb"\}\s*\]\s*\}\s*\Z")
 _LONGEST_END = 64
 
@@ -99,7 +99,7 @@ def _dense_rows(text: bytes | memoryview, row: Match[bytes]) -> Inputs | None:
     Every value must be whole by its brackets, so that none reaches over what is cut out between two of them.
     """
     end = _END.search(bytes(text[-_LONGEST_END:]))
-    if end is None:
+    if end is None or row[2] is None:  # no end, or no number or list where the first value begins
         return None
     inner = bytes(text[row.end() : max(0, len(text) - _LONGEST_END) + end.start()])
     parts = re.split(rb'\}\s*,\s*\{\s*"' + re.escape(row[1]) + rb'"\s*:', inner) if b'"' in inner else [inner]

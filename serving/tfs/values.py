@@ -9,7 +9,6 @@ no form in JSON.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
 from functools import lru_cache
@@ -123,9 +122,9 @@ def unpacked(value: Any) -> bytes | None:
     try:
         if value.__class__ is str:
             return bytes(value.encode())
-        text = _SPACE.sub("", b64(value) or "") if b64(value) is not None else "?"
-        return base64.b64decode(text if "=" in text else text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError):
+        text = b64(value)
+        return None if text is None else _decoded(text)
+    except ValueError:  # half a surrogate pair, or what is not of base64's alphabet
         return None
 
 
@@ -134,6 +133,14 @@ def objects(values: list[bytes]) -> Array:
     array = np.empty(len(values), object)
     array[:] = values
     return array
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except binascii.Error:
+        text = _SPACE.sub("", text)
+        return binascii.a2b_base64(text if "=" in text else text + "=" * (-len(text) % 4), strict_mode=True)
 
 
 def _leaves(values: list[Any], dtype: Dtype) -> Array | None:
