@@ -67,6 +67,45 @@ def status_json(versions: Mapping[int, str]) -> bytes:
     return _json(_status(versions)).encode()
 
 
+# ---- the client's side
+
+
+def metadata_request(asking: Spec) -> bytes:
+    """A GetModelMetadataRequest for signatures."""
+    request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=[SIGNATURES])
+    messages.put_spec(request, asking)
+    return bytes(request.SerializeToString())
+
+
+def metadata_meta_graph(body: bytes) -> bytes:
+    """A serialized MetaGraphDef with the signatures of a GetModelMetadataResponse; BadRequest where it is none."""
+    response = messages.parse(get_model_metadata_pb2.GetModelMetadataResponse, body)
+    told = messages.parse(get_model_metadata_pb2.SignatureDefMap, response.metadata[SIGNATURES].value)
+    meta_graph = meta_graph_pb2.MetaGraphDef()
+    for name, definition in told.signature_def.items():
+        meta_graph.signature_def[name].CopyFrom(definition)
+    return bytes(meta_graph.SerializeToString(deterministic=True))
+
+
+def signature_defs(meta_graph: bytes) -> Mapping[str, Any]:
+    """The signatures of a serialized MetaGraphDef by name, as messages."""
+    found: Mapping[str, Any] = meta_graph_pb2.MetaGraphDef.FromString(meta_graph).signature_def
+    return found
+
+
+def status_request(asking: Spec) -> bytes:
+    """A GetModelStatusRequest."""
+    request = get_model_status_pb2.GetModelStatusRequest()
+    messages.put_spec(request, asking)
+    return bytes(request.SerializeToString())
+
+
+def status_versions(body: bytes) -> dict[int, str]:
+    """Version -> why it is not available, "" where it is, of a GetModelStatusResponse; BadRequest where it is none."""
+    response = messages.parse(get_model_status_pb2.GetModelStatusResponse, body)
+    return {state.version: _against(state) for state in sorted(response.model_version_status, key=lambda state: state.version)}
+
+
 def _status(versions: Mapping[int, str]) -> Any:
     response = get_model_status_pb2.GetModelStatusResponse()
     states = get_model_status_pb2.ModelVersionStatus
@@ -78,10 +117,16 @@ def _status(versions: Mapping[int, str]) -> Any:
     return response
 
 
+def _against(state: Any) -> str:
+    """What speaks against a version: nothing where it is available."""
+    name: str = state.State.Name(state.state)
+    return "" if name == "AVAILABLE" else state.status.error_message or f"it is {name}"
+
+
 def _signatures(meta_graph: bytes) -> Any:
     """All signatures, those of the loader's own (`__saved_model_init_op`) among them, as TF Serving tells them."""
     found = get_model_metadata_pb2.SignatureDefMap()
-    for name, signature in meta_graph_pb2.MetaGraphDef.FromString(meta_graph).signature_def.items():
+    for name, signature in signature_defs(meta_graph).items():
         found.signature_def[name].CopyFrom(signature)
     return found
 
