@@ -25,9 +25,11 @@ class Response(NamedTuple):
 
 
 def invocation(body: bytes | str, *headers: tuple[str, str], version: str = "1.1") -> bytes:
-    """The bytes of a POST to `/invocations`."""
+    """The bytes of a POST to `/invocations`, of CSV where the headers name no other type."""
     raw = body.encode() if isinstance(body, str) else body
-    lines = [f"POST /invocations HTTP/{version}", "Host: x", "Content-Type: text/csv", f"Content-Length: {len(raw)}"]
+    lines = [f"POST /invocations HTTP/{version}", "Host: x", f"Content-Length: {len(raw)}"]
+    if not any(name == "Content-Type" for name, _ in headers):
+        lines.append("Content-Type: text/csv")
     lines += [f"{name}: {value}" for name, value in headers]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + raw
 
