@@ -12,6 +12,8 @@ PYTEST  := $(PY) -m pytest -q
 LOCK    := $(BIN)/uv pip compile -q --no-config --upgrade --system-certs --python-version 3.11 --python-platform linux \
            --override requirements/overrides.txt --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 MODEL   ?=
+IMAGE   :=
+ONE      = $(if $(IMAGE),--image "$(IMAGE)")
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -94,17 +96,17 @@ fmt: dev ## format and fix what can be fixed
 docs: dev ## write the generated pages anew
 	@$(PY) docs/generate.py
 
-# --- the image
+# --- the images; IMAGE=mxnet or IMAGE=tf means one of them
 
-build: env ## build the image ei-mxnet:latest
-	@$(PY) -m container.images build
+build: env ## build the images ei-mxnet:latest and ei-tf:latest
+	@$(PY) -m container.images build $(ONE)
 
-run: env ## serve a model directory in the image: make run MODEL=dir
+run: env ## serve a model directory in its image: make run MODEL=dir
 	@test -n "$(MODEL)" || { echo "which model? make run MODEL=directory" >&2; exit 2; }
-	@$(PY) -m container.images run MODEL="$(MODEL)"
+	@$(PY) -m container.images run MODEL="$(MODEL)" $(ONE)
 
-size: env ## megabytes of the image, package by package
-	@$(PY) -m container.images size
+size: env ## megabytes of the images, package by package
+	@$(PY) -m container.images size $(ONE)
 
 clean: ## remove the environment and everything built
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -51,25 +52,32 @@ def settings(as_json: bool) -> None:
         print(f"{name:{widths[0]}}  {value:{widths[1]}}  {source}")
 
 
-@ei.command(epilog="Example: ei build --base debian:bookworm-slim")
+@ei.command(epilog="Example: ei build --image tf --base debian:bookworm-slim")
+@click.option("--image", type=click.Choice(["mxnet", "tf"]), help="Only this one [both].")
 @click.option("--base", default="", help="The base image [EI_BASE; debian:bookworm-slim, or one made of Debian's packages].")
 @click.option("--mxnet-wheel", default="", help="A build of MXNet to take the stock wheel's place [EI_MXNET_WHEEL].")
-@click.option("--tag", default="", help="The image's name [ei-mxnet:latest].")
+@click.option("--tfs-binary", default="", help="A build of TensorFlow Serving, which then runs the models [EI_TFS_BINARY].")
+@click.option("--tag", default="", help="The image's name, where it is one image [ei-mxnet:latest, ei-tf:latest].")
 @click.option("--no-cache", is_flag=True, help="Build every step anew.")
-def build(base: str, mxnet_wheel: str, tag: str, no_cache: bool) -> None:
-    """Build the image; print its name, id and size."""
+def build(**given: object) -> None:
+    """Build the images; print the name, id and size of each."""
     from container import engine, images
 
-    given = images.Choices.from_environment()
-    choices = images.Choices(base or given.base, mxnet_wheel or given.mxnet_wheel, tag or given.tag)
-    images.build(choices, use_cache=not no_cache)
-    digest, size = images.describe(engine.ensure(), choices.tag)
-    print(f"{choices.tag} {digest} {size / 1e6:.1f} MB")
+    if given["tag"] and not given["image"]:
+        raise click.UsageError("--tag names one image: say which by --image")
+    chosen = [image for image in images.IMAGES.values() if given["image"] in (None, image.framework)]
+    for image in chosen:
+        default = images.Choices.from_environment(image)
+        own = str(given[image.own.lower()])
+        choices = images.Choices(str(given["base"]) or default.base, own or default.own, str(given["tag"]))
+        name = images.build(image, choices, use_cache=not given["no_cache"])
+        digest, size = images.describe(engine.ensure(), name)
+        print(f"{name} {digest} {size / 1e6:.1f} MB", flush=True)
 
 
 @ei.command(epilog="Example: ei run ./model --port 8081 -e EI_LOG_FORMAT=json")
 @click.argument("model")
-@click.option("--image", default="", help="The image [ei-mxnet:latest].")
+@click.option("--image", default="", help="The image: mxnet, tf or any name [what the folder holds decides].")
 @click.option("--port", default=8080, type=click.IntRange(1, 65535), help="The port on this machine [8080].")
 @click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="An environment variable of the server.")
 @click.option("--dry-run", is_flag=True, help="Print the docker command, and stop.")
@@ -82,7 +90,8 @@ def run(ctx: click.Context, /, **given: object) -> int:
     model = Path(str(given["model"]).removeprefix("MODEL="))
     env = given["env"]
     assert isinstance(env, tuple)
-    chosen = local.Local(str(given["image"] or images.IMAGE), model, int(str(given["port"])), env)
+    image = images.name_of(str(given["image"])) or local.image_for(model)
+    chosen = local.Local(image, model, int(str(given["port"])), env)
     if given["dry_run"]:
         from container import commands
 
@@ -93,18 +102,19 @@ def run(ctx: click.Context, /, **given: object) -> int:
     return local.run(client, chosen)
 
 
-@ei.command(epilog="Example: ei size --json")
-@click.option("--image", default="", help="The image [ei-mxnet:latest].")
-@click.option("--json", "as_json", is_flag=True, help="Bytes, for a program.")
+@ei.command(epilog="Example: ei size --image tf --json")
+@click.option("--image", default="", help="The image: mxnet, tf or any name [both].")
+@click.option("--json", "as_json", is_flag=True, help="A list of objects with bytes, for a program.")
 def size(image: str, as_json: bool) -> None:
-    """Print where the image's megabytes lie, layer by layer and package by package."""
+    """Print where the images' megabytes lie, layer by layer and package by package."""
     from container import engine, images, sizes
 
-    found = sizes.measure(engine.ensure(), image or images.IMAGE)
+    names = [images.name_of(image)] if image else [known.name for known in images.IMAGES.values()]
+    found = [sizes.measure(engine.ensure(), name) for name in names]
     if as_json:
-        print(json.dumps({"total": found.total, "layers": found.layers, "packages": found.packages}, indent=2))
+        print(json.dumps([asdict(measured) for measured in found], indent=2))
     else:
-        print(sizes.text(found))
+        print("\n\n".join(sizes.text(measured) for measured in found))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from container import commands
+from container import commands, images
 from container.errors import ContainerError
+from serving.models import saved_models
 
 PORT = 8080
 INTERRUPTED = 128 + signal.SIGINT
@@ -26,14 +27,24 @@ class Local:
     env: tuple[str, ...] = ()
 
 
+def image_for(model: Path) -> str:
+    """The name of the image that serves what the directory holds, SavedModels or all else; ContainerError as below."""
+    _check(model)
+    return images.IMAGES["tf" if saved_models.find(model) else "mxnet"].name
+
+
 def command(client: str, local: Local) -> list[str]:
     """The docker command of a run; ContainerError for a model that is no directory."""
-    if not local.model.is_dir():
-        raise ContainerError(f"{local.model} is not a directory", "name the folder that holds the model: make run MODEL=folder")
+    _check(local.model)
     words = [client, "run", "--rm", "--init=false", "--stop-timeout", "30", "--publish", f"{local.port}:{PORT}"]
     words += ["--volume", f"{local.model.resolve()}:/opt/ml/model:ro"]
     words += [word for pair in local.env for word in ("--env", pair)]
     return [*words, local.image, "serve"]
+
+
+def _check(model: Path) -> None:
+    if not model.is_dir():
+        raise ContainerError(f"{model} is not a directory", "name the folder that holds the model: make run MODEL=folder")
 
 
 def run(client: str, local: Local) -> int:

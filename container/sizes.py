@@ -15,6 +15,7 @@ CENSUS = Path(__file__).parent / "image" / "census.py"
 class Sizes:
     """Bytes of an image: in total, of its layers from the lowest up, of its packages."""
 
+    image: str
     total: int
     layers: list[tuple[str, int]]
     packages: dict[str, int]
@@ -28,12 +29,12 @@ def measure(client: str, image: str) -> Sizes:
     layers = [(str(layer["CreatedBy"]), int(layer["Size"])) for layer in map(json.loads, history.splitlines())]
     started = [client, "run", "--rm", "--network", "none", "--entrypoint", "python", image, "-B", "-c", CENSUS.read_text()]
     packages = json.loads(commands.output(started, "the image must have python on its PATH"))
-    return Sizes(int(inspected["Size"]), layers[::-1], packages)
+    return Sizes(image, int(inspected["Size"]), layers[::-1], packages)
 
 
 def text(sizes: Sizes, smallest: int = 500_000) -> str:
     """A table for people, in megabytes of 10^6 bytes; packages below `smallest` bytes in one line."""
-    lines = [f"{sizes.total / 1e6:8.1f} MB in total", "", "layers"]
+    lines = [f"{sizes.total / 1e6:8.1f} MB in {sizes.image}", "", "layers"]
     lines += [f"{size / 1e6:8.1f}  {' '.join(made.split())[:100]}" for made, size in sizes.layers if size]
     lines += ["", "packages"]
     ordered = sorted(sizes.packages.items(), key=lambda item: -item[1])

@@ -1,8 +1,8 @@
 """Make an installed tree small and quick to start.
 
-    python slim.py strip SITE       remove what a running server has no use for
-    python slim.py compile FOLDER   byte-compile all modules of a folder
-    python slim.py imported SITE    byte-compile those modules of the packages that a start imports
+    python slim.py strip SITE                remove what a running server has no use for
+    python slim.py compile FOLDER            byte-compile all modules of a folder
+    python slim.py imported SITE FRAMEWORK   byte-compile those modules of the packages that a start imports
 
 Runs in the image's build, on the interpreter alone. What is removed or cut is named here, one by one: a general rule (strip
 all, drop all tests) breaks what somebody imports.
@@ -20,7 +20,10 @@ import sys
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
-UNUSED_FOLDERS = ("mxnet/include", "mxnet/tools", "mxnet/cython", "numpy/core/include", "numpy/distutils", "numpy/f2py")
+UNUSED_FOLDERS = (
+    "mxnet/include", "mxnet/tools", "mxnet/cython", "numpy/core/include", "numpy/distutils", "numpy/f2py",
+    "tensorflow/include", "tensorflow/xla_aot_runtime_src",
+)  # fmt: skip
 UNUSED_LIBRARIES = ("numpy/core/_simd.*.so", "PIL/_avif.*.so", "pillow.libs/libavif-*.so*")
 """The first is there for numpy's own tests. Pillow goes without the others, and says of an AVIF picture that it cannot read it."""
 UNUSED_SUFFIXES = (".a", ".c", ".cpp", ".h", ".pxd", ".pyi", ".pyx")
@@ -31,8 +34,17 @@ SYMBOL_LADEN = (
     "uvloop/loop*.so",
     "httptools/parser/*.so",
     "PIL/_imaging.*.so",
+    "ml_dtypes/_ml_dtypes_ext.*.so",
+    "tensorflow/libtensorflow_cc.so.2",
+    "tensorflow/libtensorflow_framework.so.2",
+    "tensorflow/compiler/mlir/stablehlo/stablehlo_extension.so",
+    "tensorflow/compiler/tf2xla/ops/_xla_ops.so",
+    "tensorflow/lite/python/libpywrap_tflite_common.so",
+    "tensorflow/python/lib_pywrap_tensorflow_common.so",
+    "tensorflow/python/framework/lib_native_proto_caster.so",
+    "tensorflow/python/profiler/internal/_pywrap_profiler_plugin.so",
 )
-"""Libraries that carry more symbols and debugging tables than code. OpenBLAS is not among them: numpy breaks on a cut one."""
+"""Libraries that carry megabytes of symbols and debugging tables. OpenBLAS is not among them: numpy breaks on a cut one."""
 
 MODE = PycInvalidationMode.UNCHECKED_HASH
 """No time of a build in what it makes, and no look at the source at each import."""
@@ -41,16 +53,32 @@ ELF64_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 ELF64_SEGMENT = struct.Struct("<IIQQQQQQ")
 
 
-STARTED = ("mxnet", "gunicorn.app.base", "gunicorn.arbiter", "gunicorn.glogging", "gunicorn.workers.base", "flask", "uvloop", "httptools",
+STARTED = ("gunicorn.app.base", "gunicorn.arbiter", "gunicorn.glogging", "gunicorn.workers.base", "flask", "uvloop", "httptools",
            "orjson", "simdjson", "prometheus_client", "PIL.Image")  # fmt: skip
 """What the server imports, of what it does not bring itself."""
+FRAMEWORKS = {
+    "mxnet": ("mxnet",),
+    # All of TensorFlow is for users' scripts, whose every start would compile it anew.
+    "tensorflow": ("tensorflow", "tensorflow.keras", "tensorflow_serving.apis.model_service_pb2_grpc", "requests",
+                   "tensorflow_serving.apis.prediction_service_pb2_grpc", "tensorflow_serving.apis.prediction_log_pb2"),
+}  # fmt: skip
+"""What the server and its users' scripts import of each framework."""
+IMPORTED_IN_VAIN = (
+    "numpy/_core/_multiarray_umath.py",
+    "urllib3/contrib/socks.py",
+    "tensorflow/lite/python/*/_pywrap_*_wrapper.py",
+)
+"""Modules that are read at a start and not kept: they fail, or put another in their own place."""
 REMOVED_FROM_NUMPY = ("bool", "int", "float", "object", "complex", "str")
 """Aliases that numpy dropped in 1.24 and MXNet 1.9.1 still asks for when it is imported."""
 
 
-def main(command: str, folder: str) -> None:
+def main(command: str, folder: str, framework: str = "") -> None:
     """Run one of the commands."""
-    {"strip": strip, "compile": compile_all, "imported": compile_imported}[command](Path(folder))
+    if command == "imported":
+        compile_imported(Path(folder), framework)
+    else:
+        {"strip": strip, "compile": compile_all}[command](Path(folder))
 
 
 def strip(site: Path) -> None:
@@ -93,15 +121,16 @@ def compile_all(folder: Path) -> None:
         sys.exit(f"slim.py: {folder} does not compile")
 
 
-def compile_imported(site: Path) -> None:
+def compile_imported(site: Path, framework: str) -> None:
     """Import what a start imports, and byte-compile those modules of the folder: a third of what all of them would take."""
     import numpy
 
     for name in REMOVED_FROM_NUMPY:
         setattr(numpy, name, vars(builtins)[name])
-    for name in STARTED:
+    for name in (*FRAMEWORKS[framework], *STARTED):
         importlib.import_module(name)
     files = [Path(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())]
+    files += [path for pattern in IMPORTED_IN_VAIN for path in site.glob(pattern)]
     for file in sorted({path for path in files if path.is_relative_to(site) and path.suffix == ".py"}):
         if not compileall.compile_file(os.fspath(file), quiet=1, invalidation_mode=MODE):
             sys.exit(f"slim.py: {file} does not compile")

@@ -18,14 +18,17 @@ from py_compile import PycInvalidationMode
 LIBRARY = Path(os.__file__).parent
 UNUSED = ("test", "pydoc_data/topics.py")
 STARTED = (
-    "argparse", "asyncio", "bz2", "concurrent.futures.thread", "csv", "ctypes", "decimal", "difflib", "distutils.version",
-    "email.iterators", "email.message", "email.parser", "fractions", "gettext", "glob", "gzip", "hmac", "http.client", "http.server",
-    "importlib.metadata", "importlib.resources", "ipaddress", "json", "logging.config", "logging.handlers", "lzma", "mimetypes",
-    "multiprocessing.connection", "multiprocessing.pool", "multiprocessing.queues", "multiprocessing.resource_sharer",
-    "multiprocessing.util", "pickle", "pkgutil", "platform", "pprint", "queue", "quopri", "runpy", "secrets", "shlex",
-    "sitecustomize", "ssl", "statistics", "sysconfig", "tarfile", "tempfile", "unittest", "urllib.request", "uuid", "zipfile",
+    "argparse", "asyncio", "bz2", "colorsys", "concurrent.futures.thread", "csv", "ctypes", "decimal", "difflib",
+    "distutils.version", "email.iterators", "email.message", "email.parser", "encodings.idna", "encodings.raw_unicode_escape",
+    "encodings.unicode_escape", "fractions", "getpass", "gettext", "glob", "gzip", "hmac", "http.client", "http.cookiejar",
+    "http.cookies", "http.server", "importlib.metadata", "importlib.readers", "importlib.resources", "ipaddress", "json",
+    "logging.config", "logging.handlers", "lzma", "mimetypes", "multiprocessing.connection", "multiprocessing.dummy",
+    "multiprocessing.pool", "multiprocessing.queues", "multiprocessing.resource_sharer", "multiprocessing.util", "pdb",
+    "pickle", "pkgutil", "platform", "pprint", "queue", "quopri", "runpy", "secrets", "shlex", "sitecustomize", "ssl",
+    "statistics", "sysconfig", "tarfile", "tempfile", "timeit", "unittest", "unittest.mock", "urllib.request", "uuid",
+    "xml.dom.minidom", "xml.sax.saxutils", "zipfile",
 )  # fmt: skip
-"""What the server and its packages import of it; tests/docker/test_image.py fails where something is missing."""
+"""What the server, its packages and TensorFlow import of it; tests/docker/test_image.py fails where something is missing."""
 
 
 def main() -> None:

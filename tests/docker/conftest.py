@@ -1,11 +1,11 @@
-"""A Docker engine, the image built once, the models, and containers that are gone when their test is.
+"""A Docker engine, the images built once, their models, and containers that are gone when their test is.
 
-`EI_TEST_IMAGE=name` tests an image that is there already.
+A test that asks for an image, a model or a container runs for each framework, unless a `parametrize` of it names which.
+`EI_TEST_IMAGE_MXNET=name` and `EI_TEST_IMAGE_TF=name` test images that are there already.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -13,7 +13,6 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import docker
@@ -22,24 +21,11 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 
 from container import engine, images
+from tests import tf_models
+from tests.docker import scripts, served, wheels
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-
-
-def neighbour(name: str) -> ModuleType:
-    """A module beside this one, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-served = neighbour("served")
-wheels = neighbour("wheels")
 
 
 @pytest.fixture(scope="session")
@@ -56,13 +42,18 @@ def docker_client(cli: str) -> Iterator[docker.DockerClient]:
     client.close()
 
 
+@pytest.fixture(scope="session", params=list(images.IMAGES))
+def framework(request: pytest.FixtureRequest) -> str:
+    """Whose image is under test."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def image(cli: str) -> str:
+def image(cli: str, framework: str) -> str:
     """The name of the image under test, built from this tree."""
-    given = os.environ.get("EI_TEST_IMAGE", "")
-    if not given:
-        images.build(images.Choices.from_environment())
-    return given or images.IMAGE
+    given = os.environ.get(f"EI_TEST_IMAGE_{framework.upper()}", "")
+    recipe = images.IMAGES[framework]
+    return given or images.build(recipe, images.Choices.from_environment(recipe))
 
 
 @pytest.fixture(scope="session")
@@ -74,22 +65,29 @@ def network(docker_client: docker.DockerClient) -> Iterator[Network]:
 
 
 @pytest.fixture(scope="session")
-def _models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    subprocess.run(
-        [sys.executable, HERE / "models.py", folder], check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
+def _models(framework: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp(f"models-{framework}")
+    if framework == "tf":
+        shutil.copytree(tf_models.models() / "half_plus_three", folder / "plain" / "half_plus_three")
+    else:
+        subprocess.run([sys.executable, HERE / "models.py", folder / "plain"], check=True, cwd=ROOT, env=_with_this_tree())
     return folder
 
 
+def _with_this_tree() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
 @pytest.fixture
-def model(_models: Path) -> Iterator[Callable[..., Path]]:
-    """A function from a model's name to a copy of it that the test may change, open to everybody."""
+def model(_models: Path, framework: str) -> Iterator[Callable[..., Path]]:
+    """A function to a copy of the plain model, with one of scripts.py if asked, that the test may change, open to everybody."""
     made: list[Path] = []
 
-    def get(name: str = "mlp") -> Path:
-        copy = _models / f"{name}-{uuid.uuid4().hex[:8]}"
-        shutil.copytree(_models / name, copy)
+    def get(script: str = "") -> Path:
+        copy = _models / f"copy-{uuid.uuid4().hex[:8]}"
+        shutil.copytree(_models / "plain", copy)
+        if script:
+            scripts.write(copy, framework, script)
         # Whatever the umask is: the serving user reads what is mounted, the folders above it do not count.
         subprocess.run(["chmod", "-R", "u=rwX,go=rX", copy], check=True)
         made.append(copy)
@@ -101,7 +99,7 @@ def model(_models: Path) -> Iterator[Callable[..., Path]]:
 
 
 @pytest.fixture
-def start(docker_client: docker.DockerClient, network: Network, image: str) -> Iterator[Callable[..., Any]]:
+def start(docker_client: docker.DockerClient, network: Network, image: str, framework: str) -> Iterator[Callable[..., Any]]:
     """A function that starts the image as `docker run` with these options would; the containers end with the test."""
     made: list[Container] = []
 
@@ -111,7 +109,7 @@ def start(docker_client: docker.DockerClient, network: Network, image: str) -> I
         options["volumes"] = {**volumes, **options.get("volumes", {})}
         made.append(docker_client.containers.create(image, **options))
         made[-1].start()
-        return served.Served(made[-1], network.name)
+        return served.Served(made[-1], network.name, served.SAMPLES[framework])
 
     yield run
     for container in made:

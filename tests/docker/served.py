@@ -10,8 +10,20 @@ from docker.models.containers import Container
 
 PORT = 8080
 START_SECONDS = 60
-ROW = b"[[1, 2, 3, 4]]"
-ROW_ANSWER = b"[[1.5,2.0,9.0]]"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A request to a framework's plain model, and the right answer."""
+
+    body: bytes
+    answer: bytes
+
+
+SAMPLES = {
+    "mxnet": Sample(b"[[1, 2, 3, 4]]", b"[[1.5,2.0,9.0]]"),
+    "tf": Sample(b'{"instances": [1.0, 2.0, 5.0]}', b'{\n    "predictions": [3.5, 4.0, 5.5\n    ]\n}'),
+}
 
 
 @dataclass(frozen=True)
@@ -20,6 +32,12 @@ class Served:
 
     container: Container
     network: str
+    sample: Sample
+
+    @property
+    def right(self) -> tuple[int, bytes]:
+        """What `invoke` gives for the sample."""
+        return 200, self.sample.answer
 
     @property
     def address(self) -> str:
@@ -54,14 +72,17 @@ class Served:
         except OSError:
             return 0
 
-    def invoke(self, body: bytes = ROW, content_type: str = "application/json") -> tuple[int, bytes]:
-        """POST /invocations: status and body."""
-        return self._ask("POST", "/invocations", body, content_type)
+    def invoke(self, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+        """POST /invocations: status and body; a header's name is spelt with underscores. Without a body, the sample's."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self._ask("POST", "/invocations", body or self.sample.body, {"Content-Type": "application/json", **named})
 
-    def _ask(self, method: str, path: str, body: bytes | None = None, content_type: str = "") -> tuple[int, bytes]:
+    def _ask(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(self.address, PORT, timeout=30)
         try:
-            connection.request(method, path, body, {"Content-Type": content_type} if content_type else {})
+            connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:

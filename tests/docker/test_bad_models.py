@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,37 +14,42 @@ pytestmark = [pytest.mark.docker, pytest.mark.fault]
 Model = Callable[..., Path]
 Start = Callable[..., Any]
 
+WEIGHTS = {"mxnet": "model-0000.params", "tf": "variables.index"}
+GRAPH = {"mxnet": "model-symbol.json", "tf": "saved_model.pb"}
 
-def empty(folder: Path) -> None:
+
+def empty(folder: Path, framework: str) -> None:
     """Nothing in it."""
     for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def without_weights(folder: Path, framework: str) -> None:
+    """A graph alone."""
+    for path in folder.rglob(WEIGHTS[framework]):
         path.unlink()
 
 
-def without_weights(folder: Path) -> None:
-    """A graph alone."""
-    (folder / "model-0000.params").unlink()
-
-
-def half_written(folder: Path) -> None:
+def half_written(folder: Path, framework: str) -> None:
     """Weights that end in the middle."""
-    path = folder / "model-0000.params"
-    path.write_bytes(path.read_bytes()[:100])
+    for path in folder.rglob(WEIGHTS[framework]):
+        path.write_bytes(path.read_bytes()[:100])
 
 
-def not_a_graph(folder: Path) -> None:
+def not_a_graph(folder: Path, framework: str) -> None:
     """A graph file that holds something else."""
-    (folder / "model-symbol.json").write_text('{"hello": ')
+    for path in folder.rglob(GRAPH[framework]):
+        path.write_text('{"hello": ')
 
 
 BREAKS = [empty, without_weights, half_written, not_a_graph]
 
 
 @pytest.mark.parametrize("spoil", BREAKS, ids=[spoil.__name__ for spoil in BREAKS])
-def test_one_message(model: Model, start: Start, spoil: Callable[[Path], None]) -> None:
+def test_one_message(model: Model, start: Start, framework: str, spoil: Callable[[Path, str], None]) -> None:
     """The start says what was expected and found, once, and ends with 1."""
     folder = model()
-    spoil(folder)
+    spoil(folder, framework)
     server = start(folder)
     assert server.wait() == 1
     assert server.log.count("serve: ") == 1, server.log
@@ -53,10 +59,7 @@ def test_one_message(model: Model, start: Start, spoil: Callable[[Path], None]) 
 
 def test_broken_script(model: Model, start: Start) -> None:
     """A script that does not compile is told by file and line, and the server does not try again."""
-    folder = model()
-    (folder / "code").mkdir()
-    (folder / "code" / "inference.py").write_text("import os\n\ndef model_fn(:\n")
-    server = start(folder)
+    server = start(model("import os\n\ndef model_fn(:\n"))
     assert server.wait() == 1
     assert server.log.count("serve: ") == 1, server.log
     assert "inference.py" in server.log.strip().splitlines()[-1]
@@ -71,6 +74,7 @@ def test_nothing_mounted(start: Start) -> None:
     assert "/opt/ml/model" in server.log
 
 
+@pytest.mark.parametrize("framework", ["mxnet"], indirect=True)
 def test_bad_settings(model: Model, start: Start) -> None:
     """Invalid variables are all named in one message before anything else happens."""
     server = start(model(), environment={"SAGEMAKER_BIND_TO_PORT": "99999", "EI_WORKERS": "many"})

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.docker
+# What a folder may be read by is no matter of its framework.
+pytestmark = [pytest.mark.docker, pytest.mark.parametrize("framework", ["mxnet"], indirect=True)]
 
 Model = Callable[..., Path]
 Start = Callable[..., Any]
@@ -30,7 +31,7 @@ def close(folder: Path, owner: int = 0) -> Path:
 def test_served_from_a_private_copy(model: Model, start: Start, options: dict[str, Any]) -> None:
     """Root's closed folder is copied once, for the serving user alone, and the log has the size."""
     server = start(close(model()), **options).ready()
-    assert server.invoke() == (200, b"[[1.5,2.0,9.0]]")
+    assert server.invoke() == server.right
     assert "closed to uid 10001: copied to" in server.log
     assert " MB)" in server.log
     assert {process["uid"] for process in server.processes()} == {"10001"}
@@ -39,7 +40,7 @@ def test_served_from_a_private_copy(model: Model, start: Start, options: dict[st
 def test_own_folder_without_capabilities(model: Model, start: Start) -> None:
     """Root without capabilities stays root and reads what is its own."""
     server = start(close(model()), cap_drop=["ALL"]).ready()
-    assert server.invoke() == (200, b"[[1.5,2.0,9.0]]")
+    assert server.invoke() == server.right
 
 
 @pytest.mark.parametrize(

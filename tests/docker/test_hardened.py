@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.docker import scripts
+
 pytestmark = pytest.mark.docker
 
 Model = Callable[..., Path]
@@ -27,7 +29,7 @@ HARDENED: dict[str, dict[str, Any]] = {
 def test_answers(model: Model, start: Start, options: dict[str, Any]) -> None:
     """The image answers under these options, without a writable folder, and stops with exit 0."""
     server = start(model(), **options).ready()
-    assert server.invoke() == (200, b"[[1.5,2.0,9.0]]")
+    assert server.invoke() == server.right
     assert server.stop() == 0
 
 
@@ -45,10 +47,5 @@ def test_says_its_uid(model: Model, start: Start, options: dict[str, Any], uid: 
 
 def test_user_script_runs_as_the_serving_user(model: Model, start: Start) -> None:
     """No line of user code runs as root: the script's own import sees uid 10001."""
-    folder = model()
-    (folder / "code").mkdir()
-    (folder / "code" / "inference.py").write_text(
-        "import os\nSEEN = os.getresuid()\n\ndef transform_fn(model, data, content_type, accept):\n    return str(SEEN), 'text/plain'\n"
-    )
-    server = start(folder).ready()
+    server = start(model(scripts.USER)).ready()
     assert server.invoke() == (200, b"(10001, 10001, 10001)")

@@ -62,8 +62,9 @@ def test_serves_until_interrupted(model: Model, image: str, free_port: int, tmp_
         (["run", ".", "--image", "ei-no-such-image"], "build it first"),
         (["size", "--image", "ei-no-such-image"], "build it first"),
         (["build", "--mxnet-wheel", "no-such.whl"], "is not a wheel file"),
+        (["build", "--image", "tf", "--tfs-binary", "no-such-file"], "is not a model server file"),
     ],
-    ids=["no directory", "no image", "no image to measure", "no wheel"],
+    ids=["no directory", "no image", "no image to measure", "no wheel", "no model server"],
 )
 def test_errors_are_two_lines(cli: str, arguments: list[str], told: str) -> None:
     """What is wrong and what to type next, and exit 1."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from container.engine import wait_until
+from tests.docker import scripts
 
 pytestmark = [pytest.mark.docker, pytest.mark.fault]
 
@@ -21,7 +22,7 @@ SECONDS = b"0.25"
 
 def test_drains(model: Model, start: Start) -> None:
     """Every request that was accepted before SIGTERM is answered, those that wait in the queue too; then exit 0."""
-    server = start(model("slow"), environment={"EI_PLACEMENT": "pool", "EI_WORKERS": "2", "EI_WIDE": "false"}).ready()
+    server = start(model(scripts.SLOW), environment={"EI_PLACEMENT": "pool", "EI_WORKERS": "2", "EI_WIDE": "false"}).ready()
     with ThreadPoolExecutor(CLIENTS) as clients:
         answers = [clients.submit(server.invoke, SECONDS) for _ in range(CLIENTS)]
         # Three began on two workers: all the others were sent a whole pass ago.
@@ -35,7 +36,7 @@ def test_drains(model: Model, start: Start) -> None:
 
 def test_refuses_after_the_stop(model: Model, start: Start) -> None:
     """While it drains, nobody new is let in: a load balancer sees at once that this container is leaving."""
-    server = start(model("slow"), environment={"EI_PLACEMENT": "pool"}).ready()
+    server = start(model(scripts.SLOW), environment={"EI_PLACEMENT": "pool"}).ready()
     address = server.address
     with ThreadPoolExecutor(2) as clients:
         answer = clients.submit(server.invoke, b"1.5")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from container import cli, images, local, sizes
-from container.errors import ContainerError
+from container import cli, local, sizes
 
 
 def test_settings_as_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,25 +76,46 @@ def test_run_wants_a_directory(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(capsys.readouterr().err.strip().splitlines()) == 2
 
 
-def test_choices_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """EI_BASE wins over BASE, which `make build BASE=...` sets."""
-    monkeypatch.setenv("BASE", "makes")
-    assert images.Choices.from_environment().base == "makes"
-    monkeypatch.setenv("EI_BASE", "own")
-    assert images.Choices.from_environment().base == "own"
+@pytest.mark.parametrize(
+    ("files", "options", "image"),
+    [
+        (["half/1/saved_model.pb"], [], "ei-tf:latest"),
+        (["model-symbol.json", "model-0000.params"], [], "ei-mxnet:latest"),
+        (["code/inference.py"], [], "ei-mxnet:latest"),
+        (["1/saved_model.pb"], ["--image", "mxnet"], "ei-mxnet:latest"),
+        ([], ["--image", "tf"], "ei-tf:latest"),
+        (["1/saved_model.pb"], ["--image", "mine:1"], "mine:1"),
+    ],
+    ids=["a SavedModel", "an MXNet model", "a script", "the framework is named", "nothing, named", "an own image"],
+)
+def test_image_of_a_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, files: list[str], options: list[str], image: str
+) -> None:
+    """What the folder holds chooses the image, unless --image does: one of ours by its framework, or any name."""
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["run", str(tmp_path), "--dry-run", *options])
+    assert ended.value.code == 0
+    assert capsys.readouterr().err.strip().endswith(f"{image} serve")
 
 
-def test_wheel_that_is_none(tmp_path: object) -> None:
-    """A wheel that is not there is told before anything is built."""
-    with pytest.raises(ContainerError, match="is not a wheel file"):
-        images.build(images.Choices(mxnet_wheel=f"{tmp_path}/mxnet.whl"))
+def test_a_tag_is_one_images(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two images cannot have one name."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["build", "--tag", "mine:1"])
+    assert ended.value.code == 2
+    assert "--image" in capsys.readouterr().err
 
 
 def test_sizes_as_text() -> None:
     """The table has the total, the layers from below, the packages by size, and small ones together."""
-    found = sizes.Sizes(3_000_000, [("RUN a", 2_000_000), ("RUN b", 0)], {"big": 2_000_000, "small": 400_000, "tiny": 100_000})
+    found = sizes.Sizes(
+        "mine:1", 3_000_000, [("RUN a", 2_000_000), ("RUN b", 0)], {"big": 2_000_000, "small": 400_000, "tiny": 100_000}
+    )
     lines = sizes.text(found).splitlines()
-    assert lines[0].split() == ["3.0", "MB", "in", "total"]
+    assert lines[0].split() == ["3.0", "MB", "in", "mine:1"]
     assert "     2.0  RUN a" in lines
     assert not any("RUN b" in line for line in lines)
     assert "     2.0  big" in lines
@@ -103,7 +124,5 @@ def test_sizes_as_text() -> None:
 
 def test_local_environment(tmp_path: object) -> None:
     """The platform's own variables are the caller's to give."""
-    from pathlib import Path
-
     words = local.command("docker", local.Local("image", Path(str(tmp_path)), 8080, ("A=b", "C=d")))
     assert words[words.index("--env") : words.index("image")] == ["--env", "A=b", "--env", "C=d"]

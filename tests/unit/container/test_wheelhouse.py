@@ -58,9 +58,24 @@ def test_failed_fetch_keeps_what_was_there(tmp_path: Path, lock: Path, monkeypat
     assert (tmp_path / "wheels" / "new.whl").is_file()
 
 
+def test_what_lies_here_is_not_fetched_again(tmp_path: Path, lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wheels of an earlier lock, and of the other images, are offered to pip; half-fetched ones are not."""
+    asked: list[str] = []
+
+    def record(command: list[str], remedy: str) -> None:
+        asked.extend(command)
+
+    monkeypatch.setattr(commands, "run", record)
+    for name in ("mxnet", "tf", "other.partial"):
+        (tmp_path / name).mkdir()
+    wheelhouse.fill(tmp_path / "tf", (lock,))
+    links = [asked[index + 1] for index, word in enumerate(asked) if word == "--find-links"]
+    assert links == [str(tmp_path / "mxnet"), str(tmp_path / "tf")]
+
+
 def test_hashes_are_required() -> None:
     """Whatever the host is, pip is asked for the image's platform, and for nothing without a hash."""
-    command = wheelhouse._download(Path("a"), Path("no-such-folder"), (Path("lock"),))
+    command = wheelhouse._download(Path("a"), [], (Path("lock"),))
     assert {"--require-hashes", "--only-binary=:all:", "--python-version=3.11", "--platform=manylinux2014_x86_64"} <= set(
         command
     )

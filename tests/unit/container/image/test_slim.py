@@ -55,7 +55,7 @@ def test_what_is_no_library(tmp_path: Path, data: bytes) -> None:
 
 def test_strip(tmp_path: Path) -> None:
     """Sources of compiled code, headers, stubs and tests go; modules, and data of other kinds, stay."""
-    kept = ("a/__init__.py", "a/testing/tool.py", "a/data.json", "mxnet/libmxnet.so")
+    kept = ("a/__init__.py", "a/testing/tool.py", "a/data.json", "mxnet/libmxnet.so", "tensorflow/python/x.so")
     gone = (
         "a/x.pyx",
         "a/x.h",
@@ -64,6 +64,7 @@ def test_strip(tmp_path: Path) -> None:
         "a/__pycache__/x.pyc",
         "mxnet/include/c_api.hpp",
         "numpy/f2py/x.py",
+        "tensorflow/include/absl/x.inc",
     )
     for name in (*kept, *gone):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -85,3 +86,22 @@ def test_broken_source_fails_the_build(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "module.py").write_text("def f(:\n")
     with pytest.raises(SystemExit, match="does not compile"):
         slim.compile_all(tmp_path)
+
+
+@pytest.mark.parametrize("framework", slim.FRAMEWORKS)
+def test_names_are_real(framework: str) -> None:
+    """Every package that a start is said to import can be found."""
+    for name in (*slim.STARTED, *slim.FRAMEWORKS[framework]):
+        assert find_spec(name.partition(".")[0]) is not None, name
+
+
+def test_compiles_what_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a folder those modules are compiled that the framework's start imports."""
+    for name in ("ei_imported.py", "ei_left.py"):
+        (tmp_path / name).write_text("x = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(slim, "STARTED", ())
+    monkeypatch.setattr(slim, "REMOVED_FROM_NUMPY", ())
+    monkeypatch.setitem(slim.FRAMEWORKS, "mine", ("ei_imported",))
+    slim.main("imported", str(tmp_path), "mine")
+    assert [path.name.partition(".")[0] for path in tmp_path.rglob("*.pyc")] == ["ei_imported"]
