@@ -27,7 +27,6 @@ STATUSES = {1: 499, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 
 """TensorFlow's code -> the status that TF Serving gives it (model_servers/http_server.cc); others are a 500."""
 
 MISSING_OPERATION = re.compile(r"Op type not registered '([^']+)'")
-INDEX = "variables/variables.index"
 MAX_CALLS = 256
 """Subsets of outputs that are kept ready."""
 
@@ -104,8 +103,6 @@ def load(directory: Path, threads: int = 1) -> SavedModel:
     `threads` is how many one pass may use; the first model that a process loads decides for all of its models.
     """
     description = tf_signatures.describe(directory)
-    if description.restores and not (directory / INDEX).is_file():
-        raise ModelError(f"{directory} cannot be served: its variables are missing: expected {INDEX} and its data files")
     try:
         session = Session(directory, threads)
     except Failure as failure:

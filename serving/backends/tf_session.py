@@ -11,7 +11,7 @@ import os
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from serving.backends import tf_tensors
 from serving.backends.tensorflow_import import library, protos
@@ -98,7 +98,7 @@ class Call:
         except IndexError:
             frame = _Frame(opened, len(self._inputs), len(self._outputs))
         given, got, status = frame.given, frame.got, frame.status
-        tensors: list[int | None] = []
+        tensors: list[Any] = []
         try:
             for array, enum in zip(arrays, self._inputs, strict=True):
                 tensors.append(tf_tensors.make(opened, array, enum))

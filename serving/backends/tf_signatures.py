@@ -29,6 +29,7 @@ RESERVED = "__saved_model"
 META_GRAPHS = 2
 META_INFO, GRAPH, SAVER, OBJECTS = 1, 2, 3, 7
 TAGS = 4
+INDEX = "variables/variables.index"
 VARIABLES = {b"VariableV2", b"Variable", b"VarHandleOp"}
 
 
@@ -59,15 +60,14 @@ class SignatureDef:
 
 @dataclass(frozen=True)
 class Description:
-    """`meta_graph` is the serialized MetaGraphDef without its graph; `restores` whether variables must be read from files."""
+    """`meta_graph` is the serialized MetaGraphDef without its graph."""
 
     meta_graph: bytes
     signatures: Mapping[str, SignatureDef]
-    restores: bool
 
 
 def describe(directory: Path) -> Description:
-    """The description of the SavedModel in this folder; ModelError where there is none, or none to serve."""
+    """The description of the SavedModel in this folder; ModelError where there is none, or none to serve, or half of one."""
     path = directory / FILE
     try:
         with path.open("rb") as file:
@@ -82,7 +82,7 @@ def describe(directory: Path) -> Description:
 
 
 def _describe(path: Path, file: memoryview) -> Description:
-    kept, restores = _meta_graph(path, file)
+    kept = _meta_graph(path, file)
     tensorflow_import.protos()
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import meta_graph_pb2
@@ -91,11 +91,11 @@ def _describe(path: Path, file: memoryview) -> Description:
         message = meta_graph_pb2.MetaGraphDef.FromString(kept)
     except DecodeError as error:
         raise wire.Broken(f"it is damaged ({error})") from None
-    return Description(kept, _signatures(path, message), restores)
+    return Description(kept, _signatures(path, message))
 
 
-def _meta_graph(path: Path, file: memoryview) -> tuple[bytes, bool]:
-    """The graph tagged `serve`, without its nodes and objects, and whether it has variables to restore."""
+def _meta_graph(path: Path, file: memoryview) -> bytes:
+    """The MetaGraphDef tagged `serve`, without its nodes and objects."""
     found = []
     for meta_graph in wire.fields(file):
         if meta_graph.number != META_GRAPHS:
@@ -103,13 +103,19 @@ def _meta_graph(path: Path, file: memoryview) -> tuple[bytes, bool]:
         parts = list(wire.fields(meta_graph.value))
         tags = {tag for part in parts if part.number == META_INFO for tag in _tags(part.value)}
         if tags == {TAG}:
-            graphs = [part.value for part in parts if part.number == GRAPH]
-            saves = any(part.number == SAVER for part in parts)
-            restores = saves and any(VARIABLES & set(_operations(graph)) for graph in graphs)
-            return b"".join(part.whole for part in parts if part.number not in (GRAPH, OBJECTS)), restores
+            _check_variables(path.parent, parts)
+            return b"".join(part.whole for part in parts if part.number not in (GRAPH, OBJECTS))
         found.append("+".join(sorted(tags)) or "none")
     told = f"it has {', '.join(found)}" if found else "it holds no graph at all"
     raise ModelError(f"{path} has no graph with the tag `{TAG}` alone, which is the one that is served: {told}")
+
+
+def _check_variables(directory: Path, parts: list[wire.Field]) -> None:
+    """ModelError where a graph's variables were left out: TensorFlow would load it, and fail in every pass."""
+    if (directory / INDEX).is_file() or not any(part.number == SAVER for part in parts):
+        return
+    if any(VARIABLES & set(_operations(part.value)) for part in parts if part.number == GRAPH):
+        raise ModelError(f"{directory} cannot be served: its variables are missing: expected {INDEX} and its data files")
 
 
 def _tags(meta_info: memoryview) -> Iterator[str]:

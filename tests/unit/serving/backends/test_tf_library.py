@@ -33,7 +33,7 @@ def test_statuses() -> None:
         options = opened.TF_NewSessionOptions()
         opened.TF_SetConfig(options, b"\xff", 1, code)
         opened.TF_DeleteSessionOptions(options)
-        with pytest.raises(Failure, match="Unparseable") as caught:
+        with pytest.raises(Failure, match="ConfigProto") as caught:
             tf_library.check(opened, code)
     assert caught.value.code == INVALID_ARGUMENT
 

@@ -17,10 +17,8 @@ from tests.tf_models import models
 
 @pytest.fixture
 def half(tmp_path: Path) -> Path:
-    """A copy of the description of `half`, to be broken."""
-    (tmp_path / "1").mkdir()
-    shutil.copy(models() / "half/1/saved_model.pb", tmp_path / "1")
-    return tmp_path / "1"
+    """A copy of the model `half`, whose description is to be broken."""
+    return Path(shutil.copytree(models() / "half/1", tmp_path / "1"))
 
 
 def message(folder: Path) -> Any:
@@ -43,9 +41,16 @@ def test_only_signatures_of_the_model() -> None:
     assert "__saved_model_init_op" in message(models() / "table/1").meta_graphs[0].signature_def
 
 
-def test_variables_are_looked_for_where_there_are_some() -> None:
-    """A graph with variables must restore them; a frozen one has none."""
-    assert [describe(models() / name / "1").restores for name in ("half", "frozen")] == [True, False]
+def test_variables_are_looked_for_where_there_are_some(tmp_path: Path) -> None:
+    """A graph with variables is refused without their files; a frozen one has none."""
+    for name in ("half", "half_plus_three", "frozen"):
+        version = "00000123" if name == "half_plus_three" else "1"
+        (tmp_path / name).mkdir()
+        shutil.copy(models() / name / version / "saved_model.pb", tmp_path / name)
+    for name in ("half", "half_plus_three"):
+        with pytest.raises(ModelError, match="its variables are missing: expected variables/variables.index"):
+            describe(tmp_path / name)
+    assert list(describe(tmp_path / "frozen").signatures) == ["serving_default"]
 
 
 def test_one_graph_of_several(half: Path) -> None:
