@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def serve(settings: Settings, arguments: Sequence[str] = ()) -> None:
     """Load the model and serve it; returns only by SystemExit, with 0 after SIGTERM."""
+    from serving import noted
     from serving.execution import placement
     from serving.http.arbiter import Application
     from serving.models import store
@@ -66,6 +67,8 @@ def serve(settings: Settings, arguments: Sequence[str] = ()) -> None:
     gc.disable()  # nothing of what a start makes is garbage; the workers freeze it and go on with the collector
     settings = prepare(settings)
     found = store.served_by_tensorflow(settings)
+    if found:
+        noted.say()
     if settings.preload:
         with _time_limit(settings.startup_timeout):
             service, chosen = _load(settings, found)

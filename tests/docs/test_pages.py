@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from serving.noted import NOTED
 from serving.settings import KNOBS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
-VARIABLES = {name for knob in KNOBS for name in knob.metadata["env"]}
+VARIABLES = {name for knob in KNOBS for name in knob.metadata["env"]} | NOTED.keys()
 
 
 def make_targets() -> set[str]:
@@ -42,7 +43,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 def test_variables_are_settings(page: Path) -> None:
-    """Every EI_ and SAGEMAKER_ variable that a page names is a setting's."""
+    """Every EI_ and SAGEMAKER_ variable that a page names is a setting's, or one that is read and noted."""
     named = set(re.findall(r"`((?:EI|SAGEMAKER|MMS)_[A-Z_]+)`", page.read_text()))
     assert named - VARIABLES == set()
 
