@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from serving.errors import StartError
-from serving.invocation import Service
 from serving.tfs.inner_rest import RestServer
+from serving.tfs.service import TfsService
 
 log = logging.getLogger("ei.script")
 
@@ -34,9 +34,9 @@ class Places:
 
 
 class Inner:
-    """The two servers of one process, over one service. `ports` are the only ones allowed, from the lower to the higher."""
+    """The two servers of one process, over its models. `ports` are the only ones allowed, from the lower to the higher."""
 
-    def __init__(self, service: Service, ports: tuple[int, int] | None = None, grpc: bool = False) -> None:
+    def __init__(self, service: TfsService, ports: tuple[int, int] | None = None, grpc: bool = False) -> None:
         self._service, self._ports, self._grpc = service, ports, grpc
         self._lock = threading.Lock()
         self._pid = 0

@@ -19,16 +19,15 @@ from socket import SHUT_RDWR
 from typing import Any
 from urllib.parse import unquote
 
-from serving.backends import tensorflow_import
 from serving.errors import BadRequest, NotFound, ServingError
-from serving.invocation import Reply, Request, Service, invoke
+from serving.invocation import Reply, Request, invoke
 from serving.tfs import answers
+from serving.tfs.service import TfsService
 
 log = logging.getLogger("ei.script")
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 DOCUMENT = "application/x-tensorflow-serving-document"
 """The content type of a REST body that is TF Serving's already: nothing of it is rewritten, and its answer is TF Serving's."""
-MESSAGE = "application/x-tfs; message="
 LARGEST = (1 << 63) - 1
 
 _NAMED = r"(?i:/v1/models/([^/:]+)(?:/versions/([0-9]+)|/labels/([^/:]+))?"
@@ -39,7 +38,7 @@ MODEL = re.compile(_NAMED + r"(/metadata)?)")
 class RestServer:
     """Answers on loopback out of a service, from its first moment to `close`; port 0 takes any that is free."""
 
-    def __init__(self, service: Service, port: int = 0) -> None:
+    def __init__(self, service: TfsService, port: int = 0) -> None:
         self._server = _Server(("127.0.0.1", port), service)
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.run, name=f"ei-rest-{self.port}", daemon=True).start()
@@ -53,7 +52,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], service: Service) -> None:
+    def __init__(self, address: tuple[str, int], service: TfsService) -> None:
         self.service = service
         self._stopped = False
         super().__init__(address, _Connection)
@@ -130,7 +129,7 @@ class _Connection(BaseHTTPRequestHandler):
         self.wfile.write(head.encode() + content)
 
 
-def _answer(service: Service, method: str, path: str, body: bytes) -> Reply:
+def _answer(service: TfsService, method: str, path: str, body: bytes) -> Reply:
     """The reply to a request by its method and path."""
     try:
         if method == "POST":
@@ -175,68 +174,15 @@ def _failure(error: ServingError) -> Reply:
     return Reply(answers.error(error.message), "application/json", error.status)
 
 
-def _about(service: Service, path: str) -> Reply:
+def _about(service: TfsService, path: str) -> Reply:
     """The states of a model's versions, or its signatures."""
+    from serving.tfs import messages, metadata  # and protobuf with them, at the first question
+
     parts = MODEL.fullmatch(path.partition("?")[0])
     if parts is None:
         raise _malformed("GET", path)
     name, version = _model(parts[1], parts[2], parts[3])
-    return _metadata(service, name, version) if parts[4] else _status(service, name, version)
-
-
-def _status(service: Service, name: str, version: int | None) -> Reply:
-    tensorflow_import.protos()
-    from tensorflow_serving.apis import get_model_status_pb2
-
-    wanted = _with_spec(get_model_status_pb2.GetModelStatusRequest(), name, version)
-    reply = _call(service, "GetModelStatus", wanted)
-    if reply.status != 200:
-        return reply
-    return _json(_print(get_model_status_pb2.GetModelStatusResponse.FromString(reply.body)))
-
-
-def _metadata(service: Service, name: str, version: int | None) -> Reply:
-    tensorflow_import.protos()
-    from tensorflow_serving.apis import get_model_metadata_pb2
-
-    wanted = _with_spec(get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"]), name, version)
-    reply = _call(service, "GetModelMetadata", wanted)
-    if reply.status != 200:
-        return reply
-    found = get_model_metadata_pb2.GetModelMetadataResponse.FromString(reply.body)
-    signatures = get_model_metadata_pb2.SignatureDefMap()
-    found.metadata["signature_def"].Unpack(signatures)
-    spec = _print(found.model_spec)
-    return _json(f'{{\n"model_spec":{spec},\n"metadata": {{"signature_def": {_print(signatures)}}}\n}}\n')
-
-
-def _with_spec(message: Any, name: str, version: int | None) -> bytes:
-    message.model_spec.name = name
-    if version is not None:
-        message.model_spec.version.value = version
-    return bytes(message.SerializeToString())
-
-
-def _call(service: Service, message: str, content: bytes) -> Reply:
-    """The reply to one of gRPC's messages; a failure in REST's form."""
-    reply = invoke(service, [Request(content, MESSAGE + message, id="script")])[0]
-    return reply if reply.status == 200 else _failure(_error(reply))
-
-
-def _error(reply: Reply) -> ServingError:
-    error = ServingError(reply.fault)
-    error.status = reply.status
-    return error
-
-
-def _print(message: Any) -> str:
-    """A message as TF Serving prints it: one space of indentation, every field, by the names in its definition."""
-    from google.protobuf import json_format
-
-    return json_format.MessageToJson(
-        message, indent=1, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-
-
-def _json(text: str) -> Reply:
-    return Reply(text.encode(), "application/json")
+    if not parts[4]:
+        return Reply(metadata.status_json(service.servables.versions(name, version)))
+    servable = service.servables.find(name, version)
+    return Reply(metadata.metadata_json(messages.Spec(servable.name, servable.version), servable.model.meta_graph))
