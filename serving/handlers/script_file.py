@@ -8,6 +8,7 @@ load in the same process (another model, a changed file) drops what the first on
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import linecache
@@ -61,6 +62,15 @@ def find(directory: Path, program: str, submit_directory: str = "") -> ScriptFil
         )
         raise ModelError(f"the user script {program} (SAGEMAKER_PROGRAM) was not found in {looked}{remote}")
     return installed
+
+
+def defined(path: Path) -> set[str]:
+    """Names of the functions that stand at the top of a script, found without running it; none where it is no Python."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return set()  # the import says what is wrong
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
 def import_script(script: ScriptFile, *others: Path) -> ModuleType:
