@@ -112,7 +112,7 @@ def samples(path: Path) -> Inputs:
     try:
         with np.load(io.BytesIO(path.read_bytes())) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile) as error:
         raise ModelError(f"{path} is no .npz file of arrays: {error}") from None
     return {name: strings(array) if array.dtype.kind in "US" else array for name, array in arrays.items()}
 
