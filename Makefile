@@ -1,7 +1,7 @@
 # Every target is a line or two, so that people and CI run the same thing. `make help` lists them.
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo test check lint types unit contract integration conformance docker-test fuzz bench \
+.PHONY: help env demo demo-tf test check lint types unit contract integration conformance docker-test fuzz bench \
         fmt lock build run size docs clean dev
 
 VENV    := .venv
@@ -19,6 +19,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 # --- the environment: a stamp for each lock, newer than the lock it was installed from
+# (--no-deps: tensorflow-serving-api asks for `tensorflow`, which would lie over `tensorflow-cpu`; the locks are complete)
 
 env: $(VENV)/.demo ## create .venv with what serving and the demo need
 	@:
@@ -31,6 +32,11 @@ $(VENV)/.demo: requirements/demo.txt pyproject.toml requirements/system.sh
 	@echo "installing what serving needs into $(VENV) (about a minute)"
 	@$(INSTALL) --require-hashes -r requirements/demo.txt
 	@$(INSTALL) --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.tensorflow: $(VENV)/.demo requirements/tensorflow.txt
+	@echo "installing TensorFlow into $(VENV) (half a minute)"
+	@$(INSTALL) --no-deps --require-hashes -r requirements/tensorflow.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo requirements/dev.txt requirements/oracle.txt
@@ -52,6 +58,9 @@ lock: dev ## resolve the requirements anew, pinned and hashed
 
 demo: env ## train on handwritten digits, serve the model, send it the held-out ones
 	@$(PY) examples/digits/demo.py
+
+demo-tf: $(VENV)/.tensorflow ## the same with TensorFlow: a Keras model and one of TF1's, from one server
+	@$(PY) examples/digits_tf/demo.py
 
 test: dev ## check and every suite, Docker's beside the others; fails on any failure
 	@$(PY) tests/lanes.py

@@ -117,5 +117,23 @@ def size(image: str, as_json: bool) -> None:
         print("\n\n".join(sizes.text(measured) for measured in found))
 
 
+@ei.command(epilog="Example: ei freeze models/digits/1 models/digits/2")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--signature", "signatures", multiple=True, help="Keep this signature alone; may be repeated [all].")
+@click.option("--tolerance", type=float, help="The largest error, as a share of an output's largest number [0.0001].")
+@click.option("--samples", type=click.Path(path_type=Path), help="An .npz of inputs by name to compare on [made-up ones].")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the report to this file, for a program.")
+def freeze(source: Path, target: Path, signatures: tuple[str, ...], tolerance: float | None, **files: Path | None) -> int:
+    """Fold a SavedModel's variables into an optimised graph, and print how far its answers drift and how fast it is.
+
+    SOURCE and TARGET are version folders. Where the drift is over the tolerance nothing is left in TARGET.
+    """
+    from serving.backends import tensorflow_freeze as freezing
+
+    error = freezing.TOLERANCE if tolerance is None else tolerance
+    return freezing.main(source, target, freezing.Choices(signatures, error, files["samples"], files["json_file"]))
+
+
 if __name__ == "__main__":
     main()

@@ -20,8 +20,7 @@ from serving.handlers.tfs_script import Scripts, TfsFunctions
 from serving.invocation import Reply, Request, invoke
 from serving.tfs import attributes, rpc_calls
 from serving.tfs.inner import Inner
-from serving.tfs.inner_rest import CUSTOM_ATTRIBUTES, DOCUMENT
-from serving.tfs.service import TfsService
+from serving.tfs.service import CUSTOM_ATTRIBUTES, DOCUMENT, TfsService
 
 EXPECTED_ANSWER = "(body, content_type), the body as str or bytes"
 EXPECTED_DOCUMENT = "TF Serving's JSON document as str, bytes or a file (json.dumps makes one of a dict)"

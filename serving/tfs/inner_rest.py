@@ -22,12 +22,9 @@ from urllib.parse import unquote
 from serving.errors import BadRequest, NotFound, ServingError
 from serving.invocation import Reply, Request, invoke
 from serving.tfs import answers
-from serving.tfs.service import TfsService
+from serving.tfs.service import CUSTOM_ATTRIBUTES, DOCUMENT, TfsService
 
 log = logging.getLogger("ei.script")
-CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
-DOCUMENT = "application/x-tensorflow-serving-document"
-"""The content type of a REST body that is TF Serving's already: nothing of it is rewritten, and its answer is TF Serving's."""
 LARGEST = (1 << 63) - 1
 
 _NAMED = r"(?i:/v1/models/([^/:]+)(?:/versions/([0-9]+)|/labels/([^/:]+))?"

@@ -25,6 +25,8 @@ from serving.tfs.servables import Servable, Servables
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 JSON = "application/json"
 JSON_LINES = "application/jsonlines"
+DOCUMENT = "application/x-tensorflow-serving-document"
+"""The content type of a TF Serving REST body that comes from a user script: nothing of it is rewritten, nor of its answer."""
 ARRAYS = ("application/x-npy", "application/x-npz")
 
 
@@ -54,12 +56,16 @@ class TfsService:
             arrays = codecs.decode(request.body, request.content_type, None, self._limit)
             signature = servable.default_signature or servable.signature("")
             return Call(servable, signature.name, tensors.from_arrays(arrays, signature).inputs, answers.row)
-        text = document.rewrite(request.body, request.content_type)
+        is_document = request.content_type == DOCUMENT
+        text = request.body if is_document else document.rewrite(request.body, request.content_type)
+        answered_in = JSON if is_document else ""
         if target.method == "predict":
             parsed = tensors.predict(text, servable.signature)
             name = parsed.signature or "serving_default"
-            return Call(servable, name, parsed.inputs, answers.row if parsed.is_row else answers.column)
-        return self._examples(servable, target.method, text)
+            return Call(servable, name, parsed.inputs, answers.row if parsed.is_row else answers.column, answered_in)
+        call = self._examples(servable, target.method, text)
+        call.content_type = answered_in
+        return call
 
     def predict(self, inputs: list[Call], requests: list[Request]) -> list[Any]:
         """(call, outputs), or the exception, for each call; those that can be are run together."""
