@@ -124,6 +124,11 @@ class Servers:
         """Where each process answers gRPC."""
         return [f"127.0.0.1:{one.grpc_port}" for one in self._instances]
 
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of those that were started."""
+        return [one.process.pid for one in self._instances if one.process is not None]
+
     def start(self) -> None:
         """Write the configuration and start every process; StartError where the binary cannot be run."""
         self._folder = Path(tempfile.mkdtemp(prefix="ei-tfs-"))
