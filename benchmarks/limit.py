@@ -13,6 +13,7 @@ import multiprocessing
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from serving import cores
 START_SECONDS = 60
 
 
-def passes(directory: str, seconds: float, batch: int, barrier: Any, results: Any) -> None:
-    """One process's share: (rows a second, median ms of a pass) goes to `results`, once all processes have begun together."""
+def passes(directory: str, batch: int) -> Callable[[], Any]:
+    """A pass of so many rows, ready to be called."""
     import numpy as np
 
     from serving.backends import mxnet
@@ -34,23 +35,33 @@ def passes(directory: str, seconds: float, batch: int, barrier: Any, results: An
     assert tensor.shape is not None
     row = [size or 1 for size in tensor.shape[1:]]
     inputs = {tensor.name: np.random.default_rng(7).random((batch, *row), dtype="float32")}
+    return lambda: model.forward(inputs)
+
+
+Prepare = Callable[[str, int], Callable[[], Any]]
+
+
+def share(prepare: Prepare, where: tuple[str, int], seconds: float, barrier: Any, results: Any) -> None:
+    """One process's share: (rows a second, median ms of a pass) goes to `results`, once all processes have begun together."""
+    run = prepare(*where)
     for _ in range(5):
-        model.forward(inputs)
+        run()
     barrier.wait(START_SECONDS)
     times = []
     end = time.perf_counter() + seconds
     while (begin := time.perf_counter()) < end:
-        model.forward(inputs)
+        run()
         times.append(time.perf_counter() - begin)
-    results.put((batch * len(times) / sum(times), 1e3 * statistics.median(times)))
+    results.put((where[1] * len(times) / sum(times), 1e3 * statistics.median(times)))
 
 
-def measure(directory: str, seconds: float, batch: int) -> dict[str, float | None]:
+def measure(prepare: Prepare, directory: str, seconds: float, batch: int) -> dict[str, float | None]:
     """All processes at once, for one batch size."""
     context = multiprocessing.get_context("spawn")
     count = cores.count()
     barrier, results = context.Barrier(count), context.SimpleQueue()
-    workers = [context.Process(target=passes, args=(directory, seconds, batch, barrier, results)) for _ in range(count)]
+    given = (prepare, (directory, batch), seconds, barrier, results)
+    workers = [context.Process(target=share, args=given) for _ in range(count)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -63,4 +74,4 @@ def measure(directory: str, seconds: float, batch: int) -> dict[str, float | Non
 
 if __name__ == "__main__":
     where, duration, *batches = sys.argv[1:]
-    print(json.dumps({batch: measure(where, float(duration), int(batch)) for batch in batches}))
+    print(json.dumps({batch: measure(passes, where, float(duration), int(batch)) for batch in batches}))

@@ -72,12 +72,12 @@ def close(got: list[float], due: list[float]) -> bool:
     return len(got) == len(due) and all(abs(a - b) <= TOLERANCE * scale for a, b in zip(got, due, strict=True))
 
 
-def prepare(name: str) -> Model:
-    """The model of that name, made first where it is not there."""
+def prepare(name: str, maker: str = "models") -> Model:
+    """The model of that name, made first by that module of this package where it is not there."""
     model = Model(name, harness.BUILD / "models" / name)
     if not (model.folder / "expected.json").exists():
         harness.say(f"making the {name} model")
-        harness.module("models", name)
+        harness.module(maker, name)
     return model
 
 
@@ -99,12 +99,24 @@ def make(name: str) -> None:
     net(mx.nd.zeros((1, *shape)))
     net.export(str(model.directory / "model"))
     (model.directory / "model-shapes.json").write_text(json.dumps([{"name": "data", "shape": [1, *shape]}]))
-    random = np.random.default_rng(7)
-    rows = [random.standard_normal((1, *shape), dtype="float32") * (1 + number / 4) for number in range(BODIES)]
+    rows = made_up(shape)
     for number, row in enumerate(rows):
         model.body_path("json", number).write_text(json.dumps(row.tolist(), separators=(",", ":")))
         np.save(model.body_path("npy", number), row)
-    answers = [answer.ravel().tolist() for answer in _answers(mx, model.directory, rows)]
+    finish(model, _answers(mx, model.directory, rows))
+
+
+def made_up(shape: tuple[int, ...]) -> list[Any]:
+    """The rows that the bodies hold, one each, by chance and of different scales."""
+    import numpy as np
+
+    random = np.random.default_rng(7)
+    return [random.standard_normal((1, *shape), dtype="float32") * (1 + number / 4) for number in range(BODIES)]
+
+
+def finish(model: Model, arrays: list[Any]) -> None:
+    """Write the answers that are due; SystemExit where two bodies have the same."""
+    answers = [answer.ravel().tolist() for answer in arrays]
     if any(close(one, other) for at, one in enumerate(answers) for other in answers[:at]):
         raise SystemExit("two bodies have the same answer: a mix-up of answers would not be seen")
     (model.folder / "expected.json").write_text(json.dumps(answers))

@@ -12,7 +12,13 @@ from typing import Any
 from benchmarks.harness import BenchmarkError, figure, markdown, median
 
 BEGIN, END = "<!-- figures: benchmarks/serving.py -->", "<!-- /figures -->"
-TITLES = {"tiny": "Tiny: a perceptron of 64-64-10, JSON of 1.2 KB", "big": "Big: ResNet-50, NPY of 602 KB and JSON of 3 MB"}
+TITLES = {
+    "tiny": "Tiny: a perceptron of 64-64-10, JSON of 1.2 KB",
+    "big": "Big: ResNet-50, NPY of 602 KB and JSON of 3 MB",
+    "half": "Half: x / 2 + 2 over 64 floats, JSON of 1.2 KB",
+    "resnet": "ResNet: ResNet-50 as Keras exports it, JSON of 3 MB",
+    "frozen": "Frozen: the same ResNet-50 after `ei freeze`",
+}
 Round = dict[str, Any]
 
 
@@ -35,7 +41,8 @@ def _every_load(results: dict[str, Any]) -> list[Round]:
 def _model(name: str, data: dict[str, Any]) -> str:
     labels = data["loads"]
     alone = {batch: median(one[batch]["rows_per_second"] for one in data["limit"]) for batch in _batches(data)}
-    limits = ", ".join(f"{figure(rate)} rows/s at batch {batch}" for batch, rate in alone.items())
+    taken = {batch: median(one[batch]["pass_ms"] for one in data["limit"]) for batch in alone}
+    limits = ", ".join(f"{figure(rate)} rows/s at batch {batch} ({figure(taken[batch])} ms)" for batch, rate in alone.items())
     headers = ["server", *(f"{label} /s" for label in labels), *(title for title, _ in _columns(labels)), "best / limit"]
     limit = alone.get("1")
     rows = [_row(server, rounds, labels, limit) for server, rounds in data["servers"].items()]
@@ -81,11 +88,12 @@ def _errors(rounds: list[Round]) -> str:
     return f"{count}" + (f", {failed} of {len(rounds)} rounds failed" if failed else "")
 
 
-def into_readme(path: Path, text: str) -> None:
-    """Put the text between the two markers; BenchmarkError where they are not there, in this order."""
+def into_readme(path: Path, text: str, program: str = "serving.py") -> None:
+    """Put the text between the program's two markers; BenchmarkError where they are not there, in this order."""
+    first = BEGIN.replace("serving.py", program)
     page = path.read_text()
-    before, begin, rest = page.partition(BEGIN)
+    before, begin, rest = page.partition(first)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise BenchmarkError(f"{path.name} has no {BEGIN} before a {END}")
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+        raise BenchmarkError(f"{path.name} has no {first} before a {END}")
+    path.write_text(f"{before}{first}\n\n{text}\n\n{END}{after}")

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,54 +23,81 @@ from benchmarks.harness import BenchmarkError, WrongAnswer, say
 from benchmarks.load import Load
 from benchmarks.models import Model
 from benchmarks.peers import catalog
+from benchmarks.peers.catalog import Peer
 from benchmarks.server import Command, Server, running
 
 OURS = "ei"
-LOADS = {
-    "tiny": [Load("json", 1), Load("json", 16), Load("json", 64)],
-    "big": [Load("npy", 1), Load("npy", 16), Load("npy", 64), Load("json", 1), Load("json", 16)],
-}
 QUICK_CONNECTIONS = (1, 16)
-SECONDS = {"tiny": 2, "big": 3}
-BATCHES = {"tiny": ("1", "64"), "big": ("1", "4")}
 ours = Command(lambda place: [str(harness.SERVE), "--model", str(place.model), "--port", str(place.port)])
 
 
-def main() -> int:
+@dataclass(frozen=True)
+class Trial:
+    """How a model is measured: its loads, for so many seconds each, and the batches of its passes alone."""
+
+    loads: Sequence[Load]
+    seconds: int
+    batches: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What is measured in one run: a program's models by name, the modules that make them and run them alone, and the peers."""
+
+    program: str
+    trials: Mapping[str, Trial]
+    maker: str
+    limit: str
+    peers: Sequence[Peer]
+
+
+MXNET = Suite(
+    "serving.py",
+    {
+        "tiny": Trial([Load("json", 1), Load("json", 16), Load("json", 64)], 2, ("1", "64")),
+        "big": Trial([Load("npy", 1), Load("npy", 16), Load("npy", 64), Load("json", 1), Load("json", 16)], 3, ("1", "4")),
+    },
+    maker="models",
+    limit="limit",
+    peers=catalog.PEERS,
+)
+
+
+def main(suite: Suite = MXNET) -> int:
     """Measure, print the tables, write the files that were asked for."""
-    options = parse()
+    options = parse(suite)
     load.require_wrk()
     names = options.models
-    commands = {OURS: ours, **dict(installed(options.peers))}
-    tested = {name: models.prepare(name) for name in names}
+    commands = {OURS: ours, **dict(installed(options.peers, suite.peers))}
+    tested = {name: models.prepare(name, suite.maker) for name in names}
     results: dict[str, Any] = {"machine": harness.machine(), "rounds": options.rounds, "quick": options.quick}
-    results["models"] = {
-        name: {"loads": [one.label for one in loads(name, options.quick)], "limit": [], "servers": {c: [] for c in commands}}
-        for name in names
-    }
+    labels = {name: [one.label for one in loads(suite.trials[name], options.quick)] for name in names}
+    results["models"] = {name: {"loads": labels[name], "limit": [], "servers": {c: [] for c in commands}} for name in names}
     for number in range(options.rounds):
         for name, model in tested.items():
-            one_round(results["models"][name], model, harness.turned(list(commands.items()), number), options.quick)
+            turn = harness.turned(list(commands.items()), number)
+            one_round(results["models"][name], model, turn, suite, options.quick)
             harness.write(options.json, results)
     text = report.render(results)
     print(text)
     if options.readme:
-        report.into_readme(harness.ROOT / "README.md", text)
+        report.into_readme(harness.ROOT / "README.md", text, suite.program)
     return verdict(results)
 
 
-def parse() -> argparse.Namespace:
+def parse(suite: Suite = MXNET) -> argparse.Namespace:
     """The command line; argparse ends with 2 where it is wrong."""
+    peers, trials = [peer.name for peer in suite.peers], list(suite.trials)
     parser = harness.arguments(__doc__ or "", rounds=3)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--models", type=lambda text: text.split(","), default=["tiny", "big"], help="tiny,big")
-    parser.add_argument("--peers", help=f"some of {','.join(catalog.NAMES)}, or none [all that can be installed]")
+    parser.add_argument("--models", type=lambda text: text.split(","), default=trials, help=",".join(trials))
+    parser.add_argument("--peers", help=f"some of {','.join(peers)}, or none [all that can be installed]")
     parser.add_argument("--readme", action="store_true", help="write the tables into README.md")
     options = parser.parse_args()
-    named = [] if options.peers == "none" else (options.peers or "").split(",") if options.peers else list(catalog.NAMES)
-    unknown = sorted(set(options.models) - set(LOADS)) + sorted(set(named) - set(catalog.NAMES))
+    named = [] if options.peers == "none" else (options.peers or "").split(",") if options.peers else peers
+    unknown = sorted(set(options.models) - set(trials)) + sorted(set(named) - set(peers))
     if unknown:
-        parser.error(f"unknown: {', '.join(unknown)}; models: {', '.join(LOADS)}; peers: {', '.join(catalog.NAMES)}")
+        parser.error(f"unknown: {', '.join(unknown)}; models: {', '.join(trials)}; peers: {', '.join(peers)}")
     if options.readme and options.quick:
         parser.error("--readme wants the whole run: leave out --quick")
     options.peers = named
@@ -77,9 +105,9 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def installed(names: list[str]) -> Iterator[tuple[str, Command]]:
+def installed(names: Sequence[str], peers: Sequence[Peer] = catalog.PEERS) -> Iterator[tuple[str, Command]]:
     """The peers of these names that can be started here; of the others a line says why not."""
-    for peer in catalog.PEERS:
+    for peer in peers:
         if peer.name in names:
             try:
                 yield peer.name, peer.command()
@@ -87,19 +115,20 @@ def installed(names: list[str]) -> Iterator[tuple[str, Command]]:
                 say(f"without {peer.name}: {error}")
 
 
-def loads(name: str, quick: bool) -> list[Load]:
+def loads(trial: Trial, quick: bool) -> list[Load]:
     """The loads of a model; a quick run leaves out the many connections."""
-    return [one for one in LOADS[name] if not quick or one.connections in QUICK_CONNECTIONS]
+    return [one for one in trial.loads if not quick or one.connections in QUICK_CONNECTIONS]
 
 
-def one_round(data: dict[str, Any], model: Model, commands: list[tuple[str, Command]], quick: bool) -> None:
+def one_round(data: dict[str, Any], model: Model, commands: list[tuple[str, Command]], suite: Suite, quick: bool) -> None:
     """The limit once, and each server once, into `data`."""
-    seconds = 1 if quick else SECONDS[model.name]
-    limit = harness.module("limit", str(model.directory), str(seconds), *BATCHES[model.name])
+    trial = suite.trials[model.name]
+    seconds = 1 if quick else trial.seconds
+    limit = harness.module(suite.limit, str(model.directory), str(seconds), *trial.batches)
     data["limit"].append(limit)
     say(f"{model.name}, the passes alone: {limit['1']['rows_per_second']:.1f} rows/s")
     for name, command in commands:
-        outcome = measure(command, model, loads(model.name, quick), seconds)
+        outcome = measure(command, model, loads(trial, quick), seconds)
         data["servers"][name].append(outcome)
         found = [f"{label} {one['rate']:.1f}/s" for label, one in outcome.get("loads", {}).items()]
         say(f"{model.name}, {name}: {outcome['failed'] if 'failed' in outcome else ', '.join(found)}")

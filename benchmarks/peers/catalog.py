@@ -23,6 +23,12 @@ from serving import cores
 
 HERE = Path(__file__).parent
 FLASK_THREADS = 16
+CODE = {
+    "web": {"BENCH_CODE": "mxnet_model", "MXNET_ENGINE_TYPE": "NaiveEngine"},
+    "tf": {"BENCH_CODE": "tf_model", "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"},
+}
+"""Environment -> the model code of its peers and what makes that fast."""
+
 Words = Callable[[Place], Sequence[str]]
 
 
@@ -59,7 +65,7 @@ def variables(bin_folder: Path, place: Place) -> Mapping[str, str]:
         "OMP_NUM_THREADS": "1",
         "BENCH_MODEL": str(place.model),
         "BENCH_WORKERS": str(cores.count()),
-        **(_of_aws(place) if bin_folder.parent.name == "mms" else {"MXNET_ENGINE_TYPE": "NaiveEngine"}),
+        **(_of_aws(place) if bin_folder.parent.name == "mms" else CODE[bin_folder.parent.name]),
     }
 
 
@@ -109,6 +115,8 @@ PEERS = (
     Peer("flask", "web", _gunicorn),
 )
 NAMES = tuple(peer.name for peer in PEERS)
+
+TF_PEERS = (Peer("uvicorn", "tf", _uvicorn), Peer("flask", "tf", _gunicorn))
 
 
 def environment(name: str) -> Path:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 
 import flask
 
-from benchmarks.peers.mxnet_model import Model, decode, encode
-
 app = flask.Flask(__name__)
-model = Model(os.environ["BENCH_MODEL"])
+code = import_module(f"benchmarks.peers.{os.environ['BENCH_CODE']}")
+model = code.Model(os.environ["BENCH_MODEL"])
 
 
 @app.get("/ping")
@@ -21,5 +21,5 @@ def ping() -> flask.Response:
 @app.post("/invocations")
 def invocations() -> flask.Response:
     """Rows in, the model's output out."""
-    rows = decode(flask.request.get_data(), flask.request.content_type or "")
-    return flask.Response(encode(model.predict(rows)), mimetype="application/json")
+    rows = code.decode(flask.request.get_data(), flask.request.content_type or "")
+    return flask.Response(code.encode(model.predict(rows)), mimetype="application/json")

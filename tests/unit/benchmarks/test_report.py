@@ -74,3 +74,12 @@ def test_readme_without_markers(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="/figures"):
         report.into_readme(page, "new")
     assert page.read_text() == f"{report.BEGIN}\nno end"
+
+
+def test_another_program_has_its_own_place(tmp_path: Path) -> None:
+    """The tables of TensorFlow stand between their own markers."""
+    page = tmp_path / "README.md"
+    begin = report.BEGIN.replace("serving.py", "serving_tf.py")
+    page.write_text(f"{report.BEGIN}\none\n{report.END}\n{begin}\ntwo\n{report.END}\n")
+    report.into_readme(page, "new", "serving_tf.py")
+    assert page.read_text() == f"{report.BEGIN}\none\n{report.END}\n{begin}\n\nnew\n\n{report.END}\n"

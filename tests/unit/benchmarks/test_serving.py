@@ -57,7 +57,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_quick_is_one_round(monkeypatch: pytest.MonkeyPatch) -> None:
     """A quick run has one round and leaves out the many connections."""
     assert parsed(monkeypatch, "--quick", "--rounds", "9").rounds == 1
-    assert [one.label for one in serving.loads("tiny", quick=True)] == ["json-1", "json-16"]
+    assert [one.label for one in serving.loads(serving.MXNET.trials["tiny"], quick=True)] == ["json-1", "json-16"]
 
 
 def test_no_peers(monkeypatch: pytest.MonkeyPatch) -> None:
