@@ -19,6 +19,7 @@ from serving.errors import StartError
 from serving.settings import Settings
 
 if TYPE_CHECKING:
+    from serving.backends.tf_server_process import Servers
     from serving.execution.placement import Placement
     from serving.invocation import Service
     from serving.models.saved_models import Found
@@ -67,8 +68,10 @@ def serve(settings: Settings, arguments: Sequence[str] = ()) -> None:
     gc.disable()  # nothing of what a start makes is garbage; the workers freeze it and go on with the collector
     settings = prepare(settings)
     found = store.served_by_tensorflow(settings)
-    if found:
+    tf_serving = None
+    if found or settings.tfs_address:
         noted.say()
+        settings, tf_serving = _attach(settings, found)
     if settings.preload:
         with _time_limit(settings.startup_timeout):
             service, chosen = _load(settings, found)
@@ -76,11 +79,27 @@ def serve(settings: Settings, arguments: Sequence[str] = ()) -> None:
             _start_over(settings, arguments)
     else:
         service, chosen = None, placement.unmeasured(settings)
-    plan = Plan(settings, service, chosen, settings.model_dir.name, is_tensorflow=bool(found))
+    plan = Plan(settings, service, chosen, settings.model_dir.name, tf_serving=tf_serving)
+    plan.is_tensorflow = bool(found or settings.tfs_address)
     plan.open()
     message = "serving %s on port %d: loaded in %.2f s, placement %s (%s), %d processes"
     log.info(message, settings.model_dir, settings.port, perf_counter() - began, chosen.kind, chosen.why, plan.processes)
     Application(plan).run()
+
+
+def _attach(settings: Settings, found: Found) -> tuple[Settings, Servers | None]:
+    """Settings with the address of the TF Serving processes that run the models, and those that were started here for it."""
+    from serving.backends import tensorflow_import
+    from serving.tfs import remote
+
+    servers = remote.own(settings, found)
+    if servers is not None:
+        default = settings.tfs_default_model or next(iter(found))
+        settings = replace(settings, tfs_address=",".join(servers.addresses), tfs_default_model=default)
+    if settings.tfs_address:
+        tensorflow_import.protos()
+        settings = replace(settings, wide=False)  # its threads are TF Serving's own
+    return settings, servers
 
 
 def _load(settings: Settings, found: Found) -> tuple[Service | None, Placement]:
@@ -88,6 +107,8 @@ def _load(settings: Settings, found: Found) -> tuple[Service | None, Placement]:
     from serving.execution import placement, probe
     from serving.models import store
 
+    if settings.tfs_address:
+        return None, placement.Placement("pool", f"TF Serving at {settings.tfs_address} runs the models")
     if not found:
         service = store.load(settings)
         return service, placement.choose(service, settings)

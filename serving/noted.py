@@ -15,14 +15,8 @@ log = logging.getLogger("ei.start")
 
 _PROCESSES = "requests are answered by one model process per core (SAGEMAKER_MODEL_SERVER_WORKERS)"
 _PROXY = "there is no proxy in front of the models"
-_BATCHER = "requests never wait for a batch to fill: what came together shares a pass"
 
 NOTED: Mapping[str, str] = {
-    "SAGEMAKER_TFS_INSTANCE_COUNT": _PROCESSES,
-    "SAGEMAKER_TFS_INTER_OP_PARALLELISM": "a pass runs in the thread of its process",
-    "SAGEMAKER_TFS_BATCH_TIMEOUT_MICROS": _BATCHER,
-    "SAGEMAKER_TFS_NUM_BATCH_THREADS": _BATCHER,
-    "SAGEMAKER_TFS_MAX_ENQUEUED_BATCHES": _BATCHER + "; EI_QUEUE_SIZE bounds the queue",
     "SAGEMAKER_TFS_FRACTIONAL_GPU_MEM_MARGIN": "TensorFlow runs on the CPU",
     "SAGEMAKER_TFS_VERSION": "it labels AWS's images",
     "SAGEMAKER_TFS_NGINX_LOGLEVEL": _PROXY + "; EI_LOG_LEVEL sets the log's level",

@@ -20,6 +20,8 @@ from serving.telemetry.metrics import Metrics
 if TYPE_CHECKING:
     from flask import Flask
 
+    from serving.backends.tf_server_process import Servers
+
 METRIC_ROWS = 256
 """Rows of the metrics' table: processes beyond them share rows, and a scrape adds all of them up."""
 MAX_SLOTS = 1024
@@ -39,7 +41,9 @@ class Plan:
     arena: Arena | None = None
     generation: int = 0
     is_tensorflow: bool = False
-    """Whether SavedModels are served, by TensorFlow's backend."""
+    """Whether TensorFlow models are served."""
+    tf_serving: Servers | None = None
+    """TF Serving's own processes, where they were started for it; the arbiter keeps them."""
     cores: int = field(
         default_factory=lambda: cores.count()
     )  # once: the quota of a running container may change, the slots must not
@@ -104,6 +108,14 @@ class Plan:
         from serving.tfs import loading
 
         return loading.refuse(self.settings)
+
+    def is_attached(self) -> bool:
+        """Whether the TF Serving processes that run the models would answer now; True where the models are ours."""
+        if not self.settings.tfs_address:
+            return True
+        from serving.tfs import remote
+
+        return remote.is_available(self.settings)
 
     def create_app(self) -> Flask:
         """The control plane of this process."""

@@ -10,270 +10,258 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from serving import knobs
 from serving.errors import SettingsError
 
 UNSET = "default"
-
-
-def _flag(text: str) -> bool:
-    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    if text.strip().lower() not in words:
-        raise ValueError("expected true or false")
-    return words[text.strip().lower()]
-
-
-def _whole(text: str) -> int:
-    if not re.fullmatch(r"-?[0-9]{1,18}", text.strip()):
-        raise ValueError("expected a whole number")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError("expected a number of seconds") from None
-
-
-def _port_range(text: str) -> tuple[int, int]:
-    low, dash, high = text.partition("-")
-    if not dash or not low.isdigit() or not high.isdigit() or not 0 < int(low) <= int(high) < 65536:
-        raise ValueError("expected LOW-HIGH, two ports, the lower first")
-    return int(low), int(high)
-
-
-def _choice(*words: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text.strip().lower() not in words:
-            raise ValueError("expected one of " + ", ".join(words))
-        return text.strip().lower()
-
-    return parse
-
-
-def _log_level(text: str) -> int:
-    levels = {"debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "critical": 50}
-    word = text.strip().lower()
-    if word not in levels and not re.fullmatch(r"[0-9]{1,3}", word):
-        raise ValueError("expected a number, as Python's logging has it, or debug, info, warning, error, critical")
-    return levels[word] if word in levels else int(word)
-
-
-def knob(
-    default: Any,
-    *env: str,
-    parse: Callable[[str], Any] = str,
-    low: float | None = None,
-    high: float | None = None,
-    help: str,
-) -> Any:
-    """Declare a setting: its default, its environment names, how text becomes its value, its bounds, what it does."""
-    return field(default=default, metadata={"env": env, "parse": parse, "low": low, "high": high, "help": help})
 
 
 @dataclass(frozen=True)
 class Settings:
     """The server's settings; `sources` says for each where its value came from."""
 
-    model: Path = knob(Path("/opt/ml/model"), "EI_MODEL_DIR", parse=Path, help="the model directory")
-    host: str = knob("0.0.0.0", "EI_HOST", help="the address to listen on")
-    port: int = knob(8080, "SAGEMAKER_BIND_TO_PORT", "EI_PORT", parse=_whole, low=1, high=65535, help="the port of both routes")
-    safe_port_range: tuple[int, int] | None = knob(
+    model: Path = knobs.knob(Path("/opt/ml/model"), "EI_MODEL_DIR", parse=Path, help="the model directory")
+    host: str = knobs.knob("0.0.0.0", "EI_HOST", help="the address to listen on")
+    port: int = knobs.knob(
+        8080, "SAGEMAKER_BIND_TO_PORT", "EI_PORT", parse=knobs.whole, low=1, high=65535, help="the port of both routes"
+    )
+    safe_port_range: tuple[int, int] | None = knobs.knob(
         None,
         "SAGEMAKER_SAFE_PORT_RANGE",
-        parse=_port_range,
+        parse=knobs.port_range,
         help="LOW-HIGH: the only ports that may be listened on besides --port",
     )
-    base_dir: Path | None = knob(
+    base_dir: Path | None = knobs.knob(
         None, "SAGEMAKER_BASE_DIR", parse=Path, help="the folder that holds model/, where it is not /opt/ml"
     )
-    program: str = knob("inference.py", "SAGEMAKER_PROGRAM", help="the user script, in code/ or the submit directory")
-    submit_directory: str = knob(
+    program: str = knobs.knob("inference.py", "SAGEMAKER_PROGRAM", help="the user script, in code/ or the submit directory")
+    submit_directory: str = knobs.knob(
         "", "SAGEMAKER_SUBMIT_DIRECTORY", help="where the user script lies, where it is not in the model directory's code/"
     )
-    handler: str = knob(
+    handler: str = knobs.knob(
         "",
         "SAGEMAKER_HANDLER",
         help="FILE.py:function or a module: a handler service to run instead of the user script's functions",
     )
-    default_accept: str = knob(
+    default_accept: str = knobs.knob(
         "application/json",
         "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT",
         help="the content type of answers to requests that ask for none",
     )
-    workers: int = knob(
+    workers: int = knobs.knob(
         0,
         "SAGEMAKER_MODEL_SERVER_WORKERS",
         "EI_WORKERS",
-        parse=_whole,
+        parse=knobs.whole,
         low=0,
         high=512,
         help="model processes; 0: one per core of the cgroup quota",
     )
-    placement: str = knob(
+    placement: str = knobs.knob(
         "auto",
         "EI_PLACEMENT",
-        parse=_choice("auto", "inline", "pool"),
+        parse=knobs.choice("auto", "inline", "pool"),
         help="where a pass runs: auto (measured), inline (on the event loop) or pool (model processes)",
     )
-    wide: bool = knob(
+    wide: bool = knobs.knob(
         True,
         "EI_WIDE",
-        parse=_flag,
+        parse=knobs.flag,
         help="keep one more model process that gives a lone request the threads of all cores (pool only)",
     )
-    preload: bool = knob(
-        True, "EI_PRELOAD", parse=_flag, help="load the model once and fork; off: every model process loads for itself"
+    preload: bool = knobs.knob(
+        True, "EI_PRELOAD", parse=knobs.flag, help="load the model once and fork; off: every model process loads for itself"
     )
-    omp_threads: int = knob(1, "OMP_NUM_THREADS", parse=_whole, low=1, high=512, help="OpenMP threads of each model process")
-    deadline: float = knob(
+    omp_threads: int = knobs.knob(
+        1, "OMP_NUM_THREADS", parse=knobs.whole, low=1, high=512, help="OpenMP threads of each model process"
+    )
+    deadline: float = knobs.knob(
         55.0,
         "EI_DEADLINE_SECONDS",
         "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS",
         "SAGEMAKER_MODEL_SERVER_TIMEOUT",
-        parse=_seconds,
+        parse=knobs.seconds,
         low=0.05,
         high=86400,
         help="seconds until an unanswered invocation is a 504",
     )
-    queue_size: int = knob(
+    queue_size: int = knobs.knob(
         0,
         "EI_QUEUE_SIZE",
         "MMS_JOB_QUEUE_SIZE",
-        parse=_whole,
+        parse=knobs.whole,
         low=0,
         high=100000,
         help="invocations that may wait; more are a 503; 0: 100 in the pool, 1024 in each inline process",
     )
-    queue_mb: int = knob(
-        512, "EI_QUEUE_MB", parse=_whole, low=1, high=1 << 20, help="MiB of request bodies held at once; more is a 503"
+    queue_mb: int = knobs.knob(
+        512, "EI_QUEUE_MB", parse=knobs.whole, low=1, high=1 << 20, help="MiB of request bodies held at once; more is a 503"
     )
-    max_payload_mb: int = knob(
+    max_payload_mb: int = knobs.knob(
         100,
         "SAGEMAKER_MAX_PAYLOAD_IN_MB",
         "EI_MAX_PAYLOAD_MB",
-        parse=_whole,
+        parse=knobs.whole,
         low=0,
         high=4096,
         help="MiB of a request body, packed or unpacked; 0: 4096",
     )
-    max_header_bytes: int = knob(
-        32768, "EI_MAX_HEADER_BYTES", parse=_whole, low=1024, high=1 << 20, help="bytes of a request line and its headers"
+    max_header_bytes: int = knobs.knob(
+        32768, "EI_MAX_HEADER_BYTES", parse=knobs.whole, low=1024, high=1 << 20, help="bytes of a request line and its headers"
     )
-    max_connections: int = knob(
+    max_connections: int = knobs.knob(
         4096,
         "EI_MAX_CONNECTIONS",
-        parse=_whole,
+        parse=knobs.whole,
         low=1,
         high=1 << 20,
         help="open connections of a process; more are closed at once",
     )
-    header_timeout: float = knob(
+    header_timeout: float = knobs.knob(
         15.0,
         "EI_HEADER_TIMEOUT_SECONDS",
-        parse=_seconds,
+        parse=knobs.seconds,
         low=0.1,
         high=3600,
         help="seconds for a request's headers, for a pause within its body, and for one in taking an answer",
     )
-    body_timeout: float = knob(
-        60.0, "EI_BODY_TIMEOUT_SECONDS", parse=_seconds, low=0.1, high=3600, help="seconds for a whole request body"
+    body_timeout: float = knobs.knob(
+        60.0, "EI_BODY_TIMEOUT_SECONDS", parse=knobs.seconds, low=0.1, high=3600, help="seconds for a whole request body"
     )
-    keep_alive: float = knob(
+    keep_alive: float = knobs.knob(
         75.0,
         "EI_KEEP_ALIVE_SECONDS",
-        parse=_seconds,
+        parse=knobs.seconds,
         low=0,
         high=86400,
         help="seconds that an idle connection is kept; 0: close after each answer",
     )
-    grace: float = knob(
+    grace: float = knobs.knob(
         25.0,
         "EI_GRACE_SECONDS",
-        parse=_seconds,
+        parse=knobs.seconds,
         low=0,
         high=3600,
         help="seconds to answer what was accepted after SIGTERM (the platform kills after 30)",
     )
-    startup_timeout: float = knob(
+    startup_timeout: float = knobs.knob(
         600.0,
         "SAGEMAKER_STARTUP_TIMEOUT",
         "SAGEMAKER_TFS_WAIT_TIME_SECONDS",
-        parse=_seconds,
+        parse=knobs.seconds,
         low=1,
         high=86400,
         help="seconds for the model to load",
     )
-    tfs_default_model: str = knob(
+    tfs_default_model: str = knobs.knob(
         "", "SAGEMAKER_TFS_DEFAULT_MODEL_NAME", help="the model of requests that name none; empty: the first that is found"
     )
-    tfs_batching: bool = knob(
+    tfs_batching: bool = knobs.knob(
         False,
         "SAGEMAKER_TFS_ENABLE_BATCHING",
-        parse=_flag,
+        parse=knobs.flag,
         help="take it as true that rows of different requests may share a TensorFlow pass; off: it is found out",
     )
-    tfs_max_batch: int = knob(
-        64, "SAGEMAKER_TFS_MAX_BATCH_SIZE", parse=_whole, low=1, high=1 << 20, help="rows that share a TensorFlow pass at most"
+    tfs_max_batch: int = knobs.knob(
+        64,
+        "SAGEMAKER_TFS_MAX_BATCH_SIZE",
+        parse=knobs.whole,
+        low=1,
+        high=1 << 20,
+        help="rows that share a TensorFlow pass at most",
     )
-    tfs_threads: int = knob(
+    tfs_threads: int = knobs.knob(
         0,
         "SAGEMAKER_TFS_INTRA_OP_PARALLELISM",
-        parse=_whole,
+        parse=knobs.whole,
         low=0,
         high=512,
         help="threads of a TensorFlow pass in each model process; 0: one, and all cores' for a lone request",
     )
-    tfs_address: str = knob(
+    tfs_inter_op: int = knobs.knob(
+        0,
+        "SAGEMAKER_TFS_INTER_OP_PARALLELISM",
+        parse=knobs.whole,
+        low=0,
+        high=512,
+        help="what a TF Serving process on PATH is started with; nothing in process, where a pass has the thread of its process",
+    )
+    tfs_instances: int = knobs.knob(
+        1, "SAGEMAKER_TFS_INSTANCE_COUNT", parse=knobs.whole, low=1, high=512, help="TF Serving processes, where one is on PATH"
+    )
+    tfs_batch_micros: int = knobs.knob(
+        1000,
+        "SAGEMAKER_TFS_BATCH_TIMEOUT_MICROS",
+        parse=knobs.whole,
+        low=0,
+        high=1 << 40,
+        help="how long TF Serving waits for a batch to fill; in process nothing ever waits",
+    )
+    tfs_batch_threads: int = knobs.knob(
+        0,
+        "SAGEMAKER_TFS_NUM_BATCH_THREADS",
+        parse=knobs.whole,
+        low=0,
+        high=4096,
+        help="batches that TF Serving runs at once; 0: one per core",
+    )
+    tfs_batch_queue: int = knobs.knob(
+        0,
+        "SAGEMAKER_TFS_MAX_ENQUEUED_BATCHES",
+        parse=knobs.whole,
+        low=0,
+        high=1 << 40,
+        help="batches that may wait in TF Serving; 0: one per core, or as many as come in a batch transform job",
+    )
+    tfs_address: str = knobs.knob(
         "", "EI_TFS_ADDRESS", help="HOST:PORT of a running TF Serving process to put the contract in front of (gRPC)"
     )
-    grpc: bool = knob(False, "EI_GRPC", parse=_flag, help="answer TF Serving's gRPC clients too, on the gRPC port")
-    grpc_port: int = knob(
-        9000, "EI_GRPC_PORT", parse=_whole, low=1, high=65535, help="the gRPC port; naming one turns gRPC on"
+    grpc: bool = knobs.knob(False, "EI_GRPC", parse=knobs.flag, help="answer TF Serving's gRPC clients too, on the gRPC port")
+    grpc_port: int = knobs.knob(
+        9000, "EI_GRPC_PORT", parse=knobs.whole, low=1, high=65535, help="the gRPC port; naming one turns gRPC on"
     )
-    log_level: int = knob(
+    log_level: int = knobs.knob(
         20,
         "EI_LOG_LEVEL",
         "SAGEMAKER_CONTAINER_LOG_LEVEL",
-        parse=_log_level,
+        parse=knobs.log_level,
         help="what the log says: 10, 20, 30, 40 or a name",
     )
-    log_format: str = knob("text", "EI_LOG_FORMAT", parse=_choice("text", "json"), help="text or json lines")
-    access_log: bool = knob(True, "EI_ACCESS_LOG", parse=_flag, help="one line an invocation")
-    reload: bool = knob(
-        False, "EI_RELOAD", parse=_flag, help="load again when a file of the user's code changes (for work on a script)"
+    log_format: str = knobs.knob("text", "EI_LOG_FORMAT", parse=knobs.choice("text", "json"), help="text or json lines")
+    access_log: bool = knobs.knob(True, "EI_ACCESS_LOG", parse=knobs.flag, help="one line an invocation")
+    reload: bool = knobs.knob(
+        False, "EI_RELOAD", parse=knobs.flag, help="load again when a file of the user's code changes (for work on a script)"
     )
-    user: str = knob("", "EI_USER", help="uid to go on as where the start is root's (the image sets 10001)")
-    wheelhouse: str = knob(
+    user: str = knobs.knob("", "EI_USER", help="uid to go on as where the start is root's (the image sets 10001)")
+    wheelhouse: str = knobs.knob(
         "", "EI_WHEELHOUSE", help="a folder of wheels to install code/requirements.txt from, without an index"
     )
-    repository_arn: str = knob(
+    repository_arn: str = knobs.knob(
         "", "CA_REPOSITORY_ARN", help="an AWS CodeArtifact repository to install code/requirements.txt from"
     )
-    pip: str = knob(
+    pip: str = knobs.knob(
         "", "EI_PIP", help="pip as a zipapp, for a user's requirements where pip is not installed (the image sets it)"
     )
-    site: Path = knob(Path("/tmp/ei/site"), "EI_SITE", parse=Path, help="where code/requirements.txt is installed to")
-    multi_model: bool = knob(
-        False, "SAGEMAKER_MULTI_MODEL", parse=_flag, help="serve many models, loaded and unloaded by the platform"
+    site: Path = knobs.knob(Path("/tmp/ei/site"), "EI_SITE", parse=Path, help="where code/requirements.txt is installed to")
+    multi_model: bool = knobs.knob(
+        False, "SAGEMAKER_MULTI_MODEL", parse=knobs.flag, help="serve many models, loaded and unloaded by the platform"
     )
-    batch: bool = knob(False, "SAGEMAKER_BATCH", parse=_flag, help="set by the platform in a batch transform job")
-    batch_strategy: str = knob("", "SAGEMAKER_BATCH_STRATEGY", help="set by the platform in a batch transform job")
-    max_concurrent_transforms: int = knob(
+    batch: bool = knobs.knob(False, "SAGEMAKER_BATCH", parse=knobs.flag, help="set by the platform in a batch transform job")
+    batch_strategy: str = knobs.knob("", "SAGEMAKER_BATCH_STRATEGY", help="set by the platform in a batch transform job")
+    max_concurrent_transforms: int = knobs.knob(
         0,
         "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS",
-        parse=_whole,
+        parse=knobs.whole,
         low=0,
         high=100000,
         help="set by the platform in a batch transform job",
     )
-    region: str = knob("", "SAGEMAKER_REGION", "AWS_REGION", help="the AWS region, for CodeArtifact")
+    region: str = knobs.knob("", "SAGEMAKER_REGION", "AWS_REGION", help="the AWS region, for CodeArtifact")
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
@@ -344,8 +332,8 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(
             f"--{f.name.replace('_', '-')}",
             metavar=f.name.upper(),
-            nargs="?" if f.metadata["parse"] is _flag else None,
-            const="true" if f.metadata["parse"] is _flag else None,
+            nargs="?" if f.metadata["parse"] is knobs.flag else None,
+            const="true" if f.metadata["parse"] is knobs.flag else None,
             help=f"{f.metadata['help']} [{names}; default {f.default if f.default is not None else 'none'}]",
         )
     return parser

@@ -107,6 +107,8 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
 
     def manage_workers(self) -> None:
         """Keep one process for each slot; those that drain are not counted, nor ended once more."""
+        if self.plan.tf_serving is not None:
+            self.plan.tf_serving.revive()
         missing = self.num_workers - len(self.current())
         for _ in range(missing):
             self.spawn_worker()
@@ -118,7 +120,11 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
     def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
         """Stop everything; what ends badly meanwhile no longer matters. Whatever failed, the status is 1."""
         self._halting = True
-        super().halt(reason, min(exit_status, 1))
+        try:
+            super().halt(reason, min(exit_status, 1))
+        finally:
+            if self.plan.tf_serving is not None:
+                self.plan.tf_serving.stop()
 
     def reap_workers(self) -> None:
         """Take leave of ended processes."""

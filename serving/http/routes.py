@@ -36,6 +36,7 @@ class Routes:
         self.limits, self.executor, self.recorder = limits, executor, recorder
         self.loop = asyncio.get_running_loop()
         self.draining = False
+        self.attached = True  # the processes beside this server that run its models, if any, answer
         self.connections: set[Connection] = set()
         self._control, self._check = control, check
         self._ids = itertools.count(int.from_bytes(os.urandom(5), "big"))
@@ -100,7 +101,7 @@ class Routes:
     def _ping(self, head: Head, request: Request) -> Reply:
         if head.method not in ("GET", "HEAD"):
             return failure(MethodNotAllowed(f"{head.method} is not allowed for /ping", "GET, HEAD"), request)
-        ready = self.executor.ready and not self.draining
+        ready = self.executor.ready and self.attached and not self.draining
         return Reply(b"{}\n" if ready else b'{"status": "not ready"}\n', "application/json", 200 if ready else 503)
 
     def _refuse(self, connection: Connection, request: Request, error: ServingError) -> None:

@@ -53,6 +53,7 @@ BOOT_ERROR = 120
 """Exit status of a process that cannot start, which ends the server: not gunicorn's 3, which a user's library may exit with."""
 STOPPING = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
 """What the arbiter holds back around a fork, until the child can take it."""
+BESIDE_SECONDS = 1.0
 LAST_ACCEPT_SECONDS = 0.05
 """How long connections are still taken after SIGTERM: those that were in the kernel's queue must not be reset."""
 
@@ -200,6 +201,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
 
     async def _watch(self, stop: asyncio.Event, routes: Routes) -> None:
         """Sweep, and tell the arbiter that this process lives, until it is to stop."""
+        asking = asyncio.create_task(self._ask_beside(routes)) if self.plan.settings.tfs_address else None
         while not stop.is_set() and os.getppid() == self.ppid:
             self.notify()
             routes.sweep()
@@ -207,6 +209,14 @@ class Worker(GunicornWorker):  # type: ignore[misc]
                 await asyncio.wait_for(stop.wait(), min(0.2, routes.limits.sweep_seconds))
             except TimeoutError:
                 continue
+        if asking is not None:
+            asking.cancel()
+
+    async def _ask_beside(self, routes: Routes) -> None:
+        """Ask TF Serving once a second whether it answers; `/ping` says so."""
+        while True:
+            routes.attached = await asyncio.to_thread(self.plan.is_attached)
+            await asyncio.sleep(BESIDE_SECONDS)
 
     async def _drain(self, servers: list[asyncio.Server], routes: Routes, rpc: RpcServer | None) -> None:
         """Answer what was accepted, within the grace time, and close what is idle."""

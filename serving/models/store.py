@@ -32,7 +32,7 @@ def load(settings: Settings) -> Service:
     if settings.handler and settings.handler not in entry.DEFAULT_HANDLERS:
         return entry.load(settings.handler, _options(settings, _layout_or_none(settings)))
     found = served_by_tensorflow(settings)
-    if found:
+    if found or settings.tfs_address:
         from serving.tfs import loading
 
         return loading.load(settings, found)

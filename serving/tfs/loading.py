@@ -14,7 +14,7 @@ from serving.invocation import Service, invoke
 from serving.models import tf_warmup
 from serving.models.saved_models import Found
 from serving.settings import Settings
-from serving.tfs import rpc_calls, servables
+from serving.tfs import remote, rpc_calls, servables
 from serving.tfs.servables import Servable, Servables
 from serving.tfs.service import TfsService, check
 
@@ -22,13 +22,17 @@ log = logging.getLogger("ei.models")
 
 
 def load(settings: Settings, found: Found) -> Service:
-    """The service of these models (`saved_models.find`); ModelError says which cannot be loaded, and why."""
+    """The service of these models (`saved_models.find`), or of those behind the settings' TF Serving address.
+
+    ModelError says which cannot be loaded, and why.
+    """
     from serving.handlers import tfs_script
     from serving.handlers.tfs_script_service import Options, TfsScriptService
 
     models = {name: next(iter(versions.values())).parent for name, versions in found.items()}
     scripts = tfs_script.load(settings.model_dir, settings.program, settings.submit_directory, models)
-    service = TfsService(_servables(settings, found), settings.default_accept, settings.max_payload)
+    loaded = remote.servables(settings) if settings.tfs_address else _servables(settings, found)
+    service = TfsService(loaded, settings.default_accept, settings.max_payload)
     if scripts is None:
         return service
     return TfsScriptService(service, scripts, Options(settings.default_accept, settings.safe_port_range))

@@ -15,7 +15,7 @@ from serving.errors import BadRequest
 from serving.invocation import Outputs, Request
 from serving.tfs import examples
 from serving.tfs.calls import Call
-from serving.tfs.servables import Servables
+from serving.tfs.servables import Models
 
 if TYPE_CHECKING:
     from serving.tfs import messages
@@ -45,7 +45,7 @@ def warm_up(kind: str, recorded: bytes, name: str, version: int) -> Request:
     return Request(message.SerializeToString(), CONTENT_TYPE + kind.capitalize(), id="warm-up")
 
 
-def decode(request: Request, servables: Servables, limit: int) -> Call:
+def decode(request: Request, servables: Models, limit: int) -> Call:
     """What a message asks to be run; BadRequest and NotFound as for the same request over HTTP."""
     from serving.tfs import messages
 
@@ -61,7 +61,7 @@ def decode(request: Request, servables: Servables, limit: int) -> Call:
     raise BadRequest(f"{message[:40]!r} is not a message that is answered here")
 
 
-def _predict(asked: messages.Call, servables: Servables) -> Call:
+def _predict(asked: messages.Call, servables: Models) -> Call:
     from serving.tfs import messages
 
     servable = servables.find(asked.spec.model, asked.spec.version)
@@ -72,7 +72,7 @@ def _predict(asked: messages.Call, servables: Servables) -> Call:
     return call
 
 
-def _examples(method: str, asked: messages.Call, servables: Servables) -> Call:
+def _examples(method: str, asked: messages.Call, servables: Models) -> Call:
     from serving.tfs import messages
 
     servable = servables.find(asked.spec.model, asked.spec.version)
@@ -92,7 +92,7 @@ def _examples(method: str, asked: messages.Call, servables: Servables) -> Call:
     return Call(servable, signature.name, asked.inputs, answer, REPLY_TYPE)
 
 
-def _about(message: str, body: bytes | memoryview, servables: Servables) -> Call:
+def _about(message: str, body: bytes | memoryview, servables: Models) -> Call:
     """The answer to a question about a model, made at once."""
     from serving.tfs import messages, metadata
 
@@ -104,7 +104,7 @@ def _about(message: str, body: bytes | memoryview, servables: Servables) -> Call
     return done(servables, metadata.metadata_reply(messages.Spec(servable.name, servable.version), servable.model.meta_graph))
 
 
-def done(servables: Servables, answer: bytes) -> Call:
+def done(servables: Models, answer: bytes) -> Call:
     """A call that runs nothing: its answer is there."""
     call = Call(servables.find(None, None), "", {}, lambda outputs: b"", REPLY_TYPE)
     call.done = answer

@@ -29,9 +29,15 @@ DEFAULT_SIGNATURE = "serving_default"
 class Runnable(Protocol):
     """A loaded SavedModel, in this process (`backends.tensorflow`) or behind a TF Serving process (`backends.tf_serving`)."""
 
-    signatures: Mapping[str, SignatureDef]
-    meta_graph: bytes
     parameter_bytes: int
+
+    @property
+    def signatures(self) -> Mapping[str, SignatureDef]:
+        """Its signatures by name."""
+
+    @property
+    def meta_graph(self) -> bytes:
+        """Its serialized MetaGraphDef, without the graph itself."""
 
     def run(self, signature: str, inputs: Inputs, outputs: tuple[str, ...] = ()) -> Outputs:
         """One pass over these inputs; all outputs of the signature, or those named."""
@@ -45,7 +51,8 @@ class Servable:
     """One version of a model, loaded."""
 
     name: str
-    version: int
+    version: int | None
+    """None where another process knows which is the newest."""
     model: Runnable
     trusted: bool = False
     """Whether the user says that rows may share a pass (SAGEMAKER_TFS_ENABLE_BATCHING)."""
@@ -70,6 +77,25 @@ class Servable:
         """`serving_default`, or the only signature that there is."""
         signatures = self.model.signatures
         return signatures.get(DEFAULT_SIGNATURE) or (next(iter(signatures.values())) if len(signatures) == 1 else None)
+
+
+class Models(Protocol):
+    """What is served, wherever it runs."""
+
+    default: str
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Bytes of the default model's parameters, 0 where they are not known."""
+
+    def find(self, name: str | None, version: int | None) -> Servable:
+        """The servable of these; a missing name is the default model's, a missing version the newest."""
+
+    def versions(self, name: str | None, version: int | None = None) -> dict[int, str]:
+        """Version -> why it is not available ("" where it is)."""
+
+    def close(self) -> None:
+        """Give back what all models hold."""
 
 
 class Servables:

@@ -17,10 +17,11 @@ import numpy as np
 from serving import codecs
 from serving.backends.tensorflow import empty_like
 from serving.codecs import negotiate
+from serving.errors import ServingError
 from serving.invocation import Outputs, Reply, Request, failure
 from serving.tfs import answers, attributes, calls, document, examples, rpc_calls, tensors
 from serving.tfs.calls import Answer, Call
-from serving.tfs.servables import Servable, Servables
+from serving.tfs.servables import Models, Servable
 
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 JSON = "application/json"
@@ -35,7 +36,7 @@ class TfsService:
 
     has_user_code = False
 
-    def __init__(self, servables: Servables, default_accept: str = JSON, limit: int = 1 << 32) -> None:
+    def __init__(self, servables: Models, default_accept: str = JSON, limit: int = 1 << 32) -> None:
         self.servables = servables
         self._accept, self._limit = default_accept, limit
 
@@ -110,9 +111,12 @@ class TfsService:
         return self.servables.parameter_bytes
 
     def sample(self, rows: int = 1) -> Call | None:
-        """A call of the default model with inputs of zeros; None where none can be made."""
+        """A call of the default model with inputs of zeros; None where none can be made, or nobody tells its signatures."""
         servable = self.servables.find(None, None)
-        signature = servable.default_signature
+        try:
+            signature = servable.default_signature
+        except ServingError:
+            return None
         if signature is None:
             return None
         inputs = {info.name: array for info in signature.inputs if (array := empty_like(info, rows)) is not None}

@@ -1,0 +1,71 @@
+"""How a setting is declared, and how text becomes its value; `settings` has them all. ValueError says what was expected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import field
+from typing import Any
+
+
+def flag(text: str) -> bool:
+    """A switch: true, yes, on, 1, and their opposites."""
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if text.strip().lower() not in words:
+        raise ValueError("expected true or false")
+    return words[text.strip().lower()]
+
+
+def whole(text: str) -> int:
+    """A whole number."""
+    if not re.fullmatch(r"-?[0-9]{1,18}", text.strip()):
+        raise ValueError("expected a whole number")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A duration."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("expected a number of seconds") from None
+
+
+def port_range(text: str) -> tuple[int, int]:
+    """Two ports, LOW-HIGH."""
+    low, dash, high = text.partition("-")
+    if not dash or not low.isdigit() or not high.isdigit() or not 0 < int(low) <= int(high) < 65536:
+        raise ValueError("expected LOW-HIGH, two ports, the lower first")
+    return int(low), int(high)
+
+
+def choice(*words: str) -> Callable[[str], str]:
+    """One of these words, in whatever case."""
+
+    def parse(text: str) -> str:
+        if text.strip().lower() not in words:
+            raise ValueError("expected one of " + ", ".join(words))
+        return text.strip().lower()
+
+    return parse
+
+
+def log_level(text: str) -> int:
+    """A level of Python's logging, by its number or its name."""
+    levels = {"debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "critical": 50}
+    word = text.strip().lower()
+    if word not in levels and not re.fullmatch(r"[0-9]{1,3}", word):
+        raise ValueError("expected a number, as Python's logging has it, or debug, info, warning, error, critical")
+    return levels[word] if word in levels else int(word)
+
+
+def knob(
+    default: Any,
+    *env: str,
+    parse: Callable[[str], Any] = str,
+    low: float | None = None,
+    high: float | None = None,
+    help: str,
+) -> Any:
+    """Declare a setting: its default, its environment names, how text becomes its value, its bounds, what it does."""
+    return field(default=default, metadata={"env": env, "parse": parse, "low": low, "high": high, "help": help})
