@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from serving import cores
 from serving.errors import StartError
@@ -67,9 +67,19 @@ class Plan:
         """Whether a lone request gets a model process with all cores' threads."""
         return self.settings.wide and self.cores > self.settings.omp_threads
 
+    @property
+    def listens_grpc(self) -> bool:
+        """Whether TF Serving's gRPC clients are answered: they are asked for, and there are models for them."""
+        return self.settings.listens_grpc and self.is_tensorflow
+
     def open(self) -> None:
         """Listen: one socket for each process that accepts, so that each has its own share of the connections."""
         self.listeners = _listeners(self.settings, self.narrow if self.placement.kind == "inline" else 1)
+        if self.listens_grpc:  # by the processes that answer, after the fork; they would share it with anybody
+            try:
+                _free(self.settings.host, self.settings.grpc_port)
+            except OSError as error:
+                raise _taken(self.settings, self.settings.grpc_port, "EI_GRPC_PORT or --grpc-port", error) from None
         if self.placement.kind == "pool":
             self._open_pool()
 
@@ -144,11 +154,7 @@ class Plan:
 def _listeners(settings: Settings, count: int) -> list[socket.socket]:
     """Sockets on one address; a port that anybody else listens on is an error, one of our own user's servers included."""
     try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = found[0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+        family, address = _free(settings.host, settings.port)
         sockets = []
         for _ in range(count):
             sock = socket.socket(family, socket.SOCK_STREAM)
@@ -159,8 +165,20 @@ def _listeners(settings: Settings, count: int) -> list[socket.socket]:
             sock.listen(2048)
             sockets.append(sock)
     except OSError as error:
-        raise StartError(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}; "
-            "free the port, or choose another with SAGEMAKER_BIND_TO_PORT or --port"
-        ) from None
+        raise _taken(settings, settings.port, "SAGEMAKER_BIND_TO_PORT or --port", error) from None
     return sockets
+
+
+def _free(host: str, port: int) -> tuple[int, Any]:
+    """The family and address of a port, bound once to see that nobody has it; OSError where somebody does."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = found[0]
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+    return family, address
+
+
+def _taken(settings: Settings, port: int, remedy: str, error: OSError) -> StartError:
+    why = error.strerror or error
+    return StartError(f"cannot listen on {settings.host}:{port}: {why}; free the port, or choose another with {remedy}")

@@ -191,7 +191,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
     def _rpc_server(self, routes: Routes) -> RpcServer | None:
         """The gRPC port, where it is asked for and there is somebody to answer on it."""
         plan = self.plan
-        if not (plan.settings.listens_grpc and plan.is_tensorflow):
+        if not plan.listens_grpc:
             return None
         from serving.tfs.rpc import RpcServer  # gRPC starts threads: after the fork
 

@@ -109,6 +109,22 @@ def test_a_port_that_is_taken(opened: Any, free_port: int) -> None:
         opened("pool")
 
 
+def test_a_grpc_port_that_is_taken(free_port: int) -> None:
+    """The gRPC port is looked at too, where there are models to be asked on it: its processes would share it silently."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        plan = made("inline", host="127.0.0.1", port=free_port, grpc=True, grpc_port=taken)
+        assert not plan.listens_grpc
+        plan.is_tensorflow = True
+        with pytest.raises(StartError, match=f"cannot listen on 127.0.0.1:{taken}.* EI_GRPC_PORT or --grpc-port"):
+            plan.open()
+    for sock in plan.listeners:
+        sock.close()
+
+
 def test_a_host_that_is_not_there() -> None:
     """An address of another machine is told too."""
     with pytest.raises(StartError, match="cannot listen on 192.0.2.1:8080"):

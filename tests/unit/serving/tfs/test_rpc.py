@@ -73,7 +73,7 @@ class Front:
 
     async def _make_routes(self) -> Routes:
         recorder = Recorder(self.metrics, None)
-        executor = Inline(self.service, recorder, self.loop, 1)
+        executor = Inline(self.service, recorder, self.loop, 16)
         return Routes(limits.of(self.settings), executor, recorder, lambda head, request: self.loop.create_future(), _no_check)
 
     def close(self) -> None:
