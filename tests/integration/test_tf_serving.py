@@ -19,7 +19,7 @@ from serving.backends.tf_server_process import Options, Servers
 from serving.errors import BadRequest, NotFound, ServingError
 from serving.models import saved_models
 from tests import tf_models
-from tests.integration.faults.server import ROOT, free_port, until
+from tests.integration.faults.server import ROOT, free_ports, until
 
 WAIT_SECONDS = 120
 X = np.array([[1.0], [2.0]], "float32")
@@ -49,8 +49,7 @@ def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def servers(binary: Path, models: dict[str, dict[int, Path]]) -> Iterator[Servers]:
     """One process, started and available."""
-    low = free_port()
-    made = Servers(binary, models, Options(ports=(low, low + 1)))
+    made = Servers(binary, models, Options(ports=free_ports(2)))
     try:
         made.start()
         made.await_available(WAIT_SECONDS)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests import tf_models
-from tests.integration.faults.server import ROOT, STOP_SECONDS, Server, free_port, until
+from tests.integration.faults.server import ROOT, STOP_SECONDS, Server, free_port, free_ports, until
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 Start = Callable[..., Server]
@@ -45,8 +45,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(start_shared: Start, path: str, model: Path) -> Server:
     """A server that has started the binary on its PATH."""
-    low = free_port()
-    return start_shared(model, PATH=path, SAGEMAKER_SAFE_PORT_RANGE=f"{low}-{low + 1}")
+    return start_shared(model, PATH=path, SAGEMAKER_SAFE_PORT_RANGE=two_ports())
+
+
+def two_ports() -> str:
+    """A range of ports for one TF Serving process."""
+    return "-".join(map(str, free_ports(2)))
 
 
 def tf_serving_pid(server: Server) -> int:
@@ -89,8 +93,7 @@ def test_it_is_started_anew(server: Server) -> None:
 
 def test_both_end(start: Start, path: str, model: Path) -> None:
     """SIGTERM ends TF Serving after the server's last answer, and the server with 0."""
-    low = free_port()
-    server = start(model, PATH=path, SAGEMAKER_SAFE_PORT_RANGE=f"{low}-{low + 1}")
+    server = start(model, PATH=path, SAGEMAKER_SAFE_PORT_RANGE=two_ports())
     pid = tf_serving_pid(server)
     assert server.stop() == 0
     assert not Path(f"/proc/{pid}").exists()
@@ -119,8 +122,7 @@ def test_nobody_at_the_address(start: Start, tmp_path: Path) -> None:
 def test_a_binary_that_cannot_serve(start: Start, path: str, tmp_path: Path) -> None:
     """A model that TF Serving does not load ends the start with a message."""
     shutil.copytree(tf_models.models() / "unknown_op", tmp_path / "unknown_op")
-    low = free_port()
-    server = start(tmp_path, ready=False, PATH=path, SAGEMAKER_SAFE_PORT_RANGE=f"{low}-{low + 1}")
+    server = start(tmp_path, ready=False, PATH=path, SAGEMAKER_SAFE_PORT_RANGE=two_ports())
     assert server.process.wait(STOP_SECONDS) == 1
     assert "TF Serving" in server.logged()
     assert "Traceback" not in server.logged().partition("serve: ")[2]

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def free_ports(count: int) -> tuple[int, int]:
+    """The first and the last of so many neighbouring ports that nobody listens on."""
+    while True:
+        low = free_port()
+        with ExitStack() as taken, suppress(OSError, OverflowError):
+            for port in range(low, low + count):
+                taken.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return low, low + count - 1
 
 
 @dataclass
