@@ -74,6 +74,8 @@ class Routes:
             except Overloaded as error:
                 self._refuse(connection, request, error)
         elif head.path == "/ping":
+            if isinstance(request.body, memoryview):
+                self.executor.release(request.body)
             connection.answer(self._ping(head, request))
         elif head.fault is not None or head.path == "/invocations":
             self._refuse(connection, request, self.precheck(head) or _not_post(head))

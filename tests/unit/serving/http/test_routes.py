@@ -195,6 +195,13 @@ def test_overload(wire_to: Any) -> None:
     assert server.counted(503) == 1
 
 
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+def test_the_body_of_a_ping_is_given_back(wire_to: Any, method: bytes) -> None:
+    """Memory of a body that a ping has no use for is released: a few such pings must not take what invocations need."""
+    server = served(wire_to, method + b" /ping HTTP/1.1\r\nHost: h\r\nContent-Length: 70000\r\n\r\n", b"x" * 70000)
+    assert [len(body) for body in server.executor.released] == [70000]
+
+
 def test_a_refused_body_is_given_back(wire_to: Any) -> None:
     """Memory of a request that is refused after its body came is released, once."""
     raw = POST.replace(b": 2", b": 70000") + b"\r\n"
