@@ -34,8 +34,14 @@ class Call:
     @property
     def key(self) -> tuple[Any, ...]:
         """Calls of equal keys can be stacked."""
-        shapes = [(name, array.shape[1:]) for name, array in self.inputs.items()]
-        return (id(self.servable), self.signature, self.only, *shapes)
+        rows = [(name, array.dtype, array.shape[1:]) for name, array in self.inputs.items()]
+        return (id(self.servable), self.signature, self.only, *rows)
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether all inputs have one number of rows: what a client got wrong must not shift the rows of its neighbours."""
+        counts = {array.shape[:1] for array in self.inputs.values()}
+        return len(counts) == 1 and () not in counts
 
 
 def run(calls: list[Call]) -> list[Any]:
@@ -67,7 +73,7 @@ def _groups(calls: list[Call]) -> list[list[int]]:
 
 
 def _stacks(call: Call) -> bool:
-    return call.done is None and call.servable.stacking.allows(call.servable.signature(call.signature))
+    return call.done is None and call.counts_rows and call.servable.stacking.allows(call.servable.signature(call.signature))
 
 
 def _together(calls: list[Call]) -> list[Any]:
@@ -97,7 +103,7 @@ def _stacked(calls: list[Call], rows: list[int]) -> list[Any]:
         outputs = first.servable.model.run(first.signature, inputs, first.only)
     except Exception:
         return [_alone(call) for call in calls]
-    if any(len(array) != sum(rows) for array in outputs.values()):
+    if any(array.shape[:1] != (sum(rows),) for array in outputs.values()):
         return [_alone(call) for call in calls]
     found, begin = [], 0
     for call, count in zip(calls, rows, strict=True):

@@ -76,3 +76,33 @@ def test_an_answer_that_is_there(half: TfsService) -> None:
     found = calls.run([done, call(half, 1)])
     assert found[0] == (done, {})
     assert found[1][1]["y"][0, 0] == 2.5
+
+
+def pair(service: TfsService, a: tuple[int, float], b: tuple[int, float]) -> Call:
+    """A call of the model pair: so many rows of a value for each input."""
+    inputs = {"a": np.full((a[0], 2), a[1], np.float32), "b": np.full((b[0], 2), b[1], np.int32)}
+    return Call(service.servables.find("pair", None), "serving_default", inputs, lambda outputs: b"")
+
+
+def test_inputs_of_several_numbers_of_rows_shift_nobody(service: TfsService) -> None:
+    """Requests whose inputs differ in their rows, and would even one another out in a shared pass, fail by themselves."""
+    found = calls.run([pair(service, (3, 1), (2, 2)), pair(service, (1, 100), (1, 7)), pair(service, (2, 1), (3, 3))])
+    assert isinstance(found[0], BadRequest)
+    assert found[1][1]["sum"].tolist() == [[107, 107]]
+    assert isinstance(found[2], BadRequest)
+
+
+def test_single_values_share_no_pass(service: TfsService) -> None:
+    """A value without rows has a pass of its own, and its neighbours theirs."""
+    add = service.servables.find("add", 1)
+    made = [Call(add, "serving_default", {"x": np.full(shape, 2, np.float32)}, lambda o: b"") for shape in ((), (), (1,), (1,))]
+    assert [outputs["y"].tolist() for _, outputs in calls.run(made)] == [3, 3, [3], [3]]
+
+
+def test_other_dtypes_are_not_converted_in_a_shared_pass(service: TfsService) -> None:
+    """An input of a dtype that the model does not take is refused, however the request was batched."""
+    other = call(service, 1)
+    other.inputs["x"] = other.inputs["x"].astype(np.int16)
+    refused, answered = calls.run([other, call(service, 3)])
+    assert isinstance(refused, BadRequest)
+    assert answered[1]["y"][0, 0] == 3.5
