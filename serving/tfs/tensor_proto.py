@@ -27,6 +27,8 @@ STRING = np.dtype(object)
 BITS = np.dtype("uint16")
 MAX_AXES = 32
 """numpy 1's limit; TensorFlow's own is 254."""
+MAX_PRODUCT = 1 << 63
+"""What numpy and TensorFlow cannot multiply the axes of an empty tensor to, either."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +82,17 @@ def read(proto: tensor_pb2.TensorProto, limit: int) -> Array:
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
     if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
         raise BadRequest("a tensor's shape has an open size")
-    size = math.prod(shape)
-    if size * kind.dtype.itemsize > limit:
-        raise PayloadTooLarge(f"a tensor of shape {list(shape)} is over the limit of {limit} bytes")
+    size, width = math.prod(shape), kind.dtype.itemsize
+    if size * width > limit or math.prod(axis or 1 for axis in shape) * width >= MAX_PRODUCT:
+        raise _too_large(shape, limit)
     if len(shape) > MAX_AXES:
         raise BadRequest(f"a tensor has {len(shape)} axes; {MAX_AXES} are the most")
     if proto.tensor_content:
         return _from_content(proto.tensor_content, kind, shape)
-    return _filled(_values(proto, kind), size, kind).reshape(shape)
+    values = _values(proto, kind)
+    if kind.dtype == STRING and len(values) and len(values[-1]) * (size - len(values)) > limit:
+        raise _too_large(shape, limit)
+    return _filled(values, size, kind).reshape(shape)
 
 
 def write(array: Array, proto: tensor_pb2.TensorProto) -> None:
@@ -126,6 +131,10 @@ def _head(array: Array, kind: Kind, proto: tensor_pb2.TensorProto) -> None:
     proto.tensor_shape.SetInParent()
     for size in array.shape:
         proto.tensor_shape.dim.add().size = size
+
+
+def _too_large(shape: tuple[int, ...], limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"a tensor is over the limit of {limit} bytes: its shape is {list(shape)}"[:240])
 
 
 def _from_content(content: bytes, kind: Kind, shape: tuple[int, ...]) -> Array:

@@ -197,6 +197,21 @@ def test_a_few_bytes_cannot_ask_for_much_memory() -> None:
     assert read(message("FLOAT", [4], float_val=[1]), 16).shape == (4,)
 
 
+def test_a_string_cannot_repeat_beyond_the_limit() -> None:
+    """A string that would be repeated to many times the limit is a 413 before it is; short ones may."""
+    with pytest.raises(PayloadTooLarge, match="limit"):
+        read(message("STRING", [200], string_val=[b"a" * 1000]), 8000)
+    assert read(message("STRING", [200], string_val=[b"ab"]), 8000).tolist() == [b"ab"] * 200
+
+
+@pytest.mark.parametrize("shape", [[1 << 40, 1 << 40, 0], [1 << 40, 0, 1 << 40], [0, 1 << 62, 1 << 62]])
+def test_empty_tensors_of_axes_that_overflow(shape: list[int]) -> None:
+    """An empty tensor whose other axes nobody can multiply is a 413, not a fault of the server's."""
+    for dtype in ("FLOAT", "STRING"):
+        with pytest.raises(PayloadTooLarge, match="limit"):
+            read(message(dtype, shape))
+
+
 def test_what_has_no_dtype_there_is_our_fault() -> None:
     """An array that TensorFlow has no type for is a TypeError, not a client's fault."""
     with pytest.raises(TypeError, match="datetime64"):
