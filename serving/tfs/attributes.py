@@ -16,7 +16,7 @@ from serving.errors import BadRequest
 
 METHODS = ("predict", "classify", "regress")
 
-_PAIR = re.compile(r"tfs-([a-z-]+)=([^,]+)")
+_PAIR = re.compile(r"tfs-(model-name|model-version|method)=([^,]+)")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _VERSION = re.compile(r"[0-9]{1,18}")
 

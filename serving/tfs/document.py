@@ -40,7 +40,7 @@ _NESTED = re.compile(rb"\s*\[\s*\[")
 _NEXT_VALUE = re.compile(rb"[}\]][ \t\r]*\n\s*[\[{]")
 
 _NUMERIC = b"0123456789+-.eE, \t\r\n"
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _WORDS = {"nan": "NaN", "inf": "Infinity", "+inf": "Infinity", "-inf": "-Infinity"}
 _WORDS |= {"infinity": "Infinity", "+infinity": "Infinity", "-infinity": "-Infinity"}

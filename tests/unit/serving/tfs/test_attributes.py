@@ -52,6 +52,11 @@ def test_refused(header: str, message: str) -> None:
     assert len(caught.value.message) < 250
 
 
+def test_a_hostile_header_is_read_in_one_go() -> None:
+    """A header of the largest size, full of what begins like an attribute, would take seconds if each were tried to its end."""
+    assert target("tfs-" * 500_000) == Target()
+
+
 @fuzz
 @given(header=st.text(alphabet="tfs-modelnavri=,/.:1 ", max_size=60) | st.text(max_size=60))
 def test_any_header_is_no_crash(header: str) -> None:

@@ -181,6 +181,11 @@ def test_quoted_fields_keep_their_text(table: list[list[str]]) -> None:
     assert rewritten(body, CSV) == {"instances": table}
 
 
+def test_a_hostile_field_is_read_in_one_go() -> None:
+    """A field of many digits that is no number would take minutes if each way to split them were tried."""
+    assert rewritten("1" * 1_000_000 + "x", CSV) == {"instances": ["1" * 1_000_000 + "x"]}
+
+
 @fuzz
 @given(
     body=st.binary(max_size=60) | st.text('[]{}",:1e-\n a', max_size=40).map(str.encode),
