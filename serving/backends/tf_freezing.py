@@ -12,19 +12,19 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from serving.backends.tf_features import Feature, features
+from serving.backends.tf_graph import INIT_COLLECTIONS, Nodes, ends, every_node, initial, named, node_name
+from serving.backends.tf_grappler import optimised
 from serving.backends.tf_signatures import RESERVED, TAG
 from serving.errors import ModelError
 from serving.models.saved_models import FILE
 
-INIT_SIGNATURE = "__saved_model_init_op"
-INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 ASSETS = "saved_model_assets"
 STATE = re.compile(
     r"VarHandleOp|Variable(V2)?|AutoReloadVariable|Mutable(Dense)?HashTable\w*|BoostedTrees\w*HandleOp|\w*Queue(V2)?"
@@ -34,52 +34,8 @@ STATE = re.compile(
 WRITE = re.compile(r"Assign\w*|Resource(Scatter|Strided|Apply|SparseApply)\w*|Scatter(Add|Sub|Mul|Div|Min|Max|Update|NdUpdate)")
 """Operations that change a variable."""
 
-STRING = 7
-"""DT_STRING in tensorflow/core/framework/types.proto."""
-
 LARGEST = 2**31 - 2**26
 """Bytes that fit into a graph: a protobuf message has 2 GiB at most."""
-
-
-class Nodes:
-    """The nodes of a graph by name, and what they call."""
-
-    def __init__(self, graph: Any) -> None:
-        self.nodes = {node.name: node for node in graph.node}
-        self._functions = {function.signature.name: function for function in graph.library.function}
-
-    def behind(self, names: Iterable[str]) -> Iterator[Any]:
-        """These nodes, all that they depend on, and what is in the functions that any of them call."""
-        reached = list(self.reached(names))
-        yield from reached
-        for function in self.called_by(reached):
-            yield from function.node_def
-
-    def reached(self, names: Iterable[str]) -> Iterator[Any]:
-        """These nodes and all that they depend on."""
-        seen, pending = set(), list(names)
-        while pending:
-            name = pending.pop()
-            if name not in seen and name in self.nodes:
-                seen.add(name)
-                yield self.nodes[name]
-                pending += map(node_name, self.nodes[name].input)
-
-    def called_by(self, nodes: Iterable[Any]) -> Iterator[Any]:
-        """The functions that these nodes call, and those that these call."""
-        seen, pending = set(), [name for node in nodes for name in calls(node)]
-        while pending:
-            name = pending.pop()
-            if name not in seen and name in self._functions:
-                seen.add(name)
-                yield self._functions[name]
-                pending += [inner for node in self._functions[name].node_def for inner in calls(node)]
-
-
-def calls(node: Any) -> Iterator[str]:
-    """The functions that a node calls."""
-    for value in node.attr.values():
-        yield from [value.func.name] if value.HasField("func") else [one.name for one in value.list.func]
 
 
 @dataclass(frozen=True)
@@ -213,42 +169,7 @@ def packed(message: Any) -> Any:
     return held
 
 
-def ends(described: Any) -> set[str]:
-    """The nodes that the signatures name."""
-    found = set()
-    for signature in described.signature_def.values():
-        infos = (*signature.inputs.values(), *signature.outputs.values())
-        found |= {node_name(tensor) for info in infos for tensor in tensors(info)}
-    return found
-
-
-def tensors(info: Any) -> list[str]:
-    """The graph's tensors that a TensorInfo stands for: three where it is sparse."""
-    kind = info.WhichOneof("encoding")
-    if kind == "coo_sparse":
-        sparse = info.coo_sparse
-        return [sparse.values_tensor_name, sparse.indices_tensor_name, sparse.dense_shape_tensor_name]
-    if kind == "composite_tensor":
-        return [tensor for component in info.composite_tensor.components for tensor in tensors(component)]
-    return [info.name]
-
-
-def node_name(reference: str) -> str:
-    """The node of an input or a tensor: `^name`, `name` or `name:1`."""
-    return reference.lstrip("^").partition(":")[0]
-
-
 # --- what runs once at the start: tables are filled there
-
-
-def initial(described: Any) -> str:
-    """The node that the loader runs after it has restored the variables; empty where there is none."""
-    if INIT_SIGNATURE in described.signature_def:
-        return node_name(described.signature_def[INIT_SIGNATURE].outputs[INIT_SIGNATURE].name)
-    for name in INIT_COLLECTIONS:
-        if name in described.collection_def and described.collection_def[name].node_list.value:
-            return node_name(described.collection_def[name].node_list.value[0])
-    return ""
 
 
 def initialise(described: Any, given: Any, graph: Any) -> None:
@@ -290,58 +211,3 @@ def only_sets(old: Nodes, name: str) -> bool:
     return (
         old.nodes[name].op != "NoOp" and any(map(WRITE.fullmatch, operations)) and not any("Table" in one for one in operations)
     )
-
-
-def every_node(graph: Any) -> Iterator[Any]:
-    """The nodes of a graph and of its functions."""
-    yield from graph.node
-    for function in graph.library.function:
-        yield from function.node_def
-
-
-def named(operations: Iterable[str]) -> str:
-    """Operations for a message, each once."""
-    return ", ".join(sorted(set(operations)))
-
-
-# --- grappler
-
-
-def optimised(described: Any, graph: Any, only: tuple[str, ...] = ()) -> Any:
-    """The graph after grappler, or after those of its optimisers that are named.
-
-    Functions are inlined, constants and batch norms folded, and what nobody asks for is gone.
-    """
-    from tensorflow.core.protobuf import config_pb2
-    from tensorflow.python.framework import errors
-    from tensorflow.python.grappler import tf_optimizer
-
-    item = type(described)()
-    item.CopyFrom(described)
-    item.graph_def.CopyFrom(graph)
-    for function in item.graph_def.library.function:
-        function.attr.pop("api_implements", None)  # it keeps the functions of recurrent layers from being inlined
-    keep(item)
-    config = config_pb2.ConfigProto()
-    rewrites = config.graph_options.rewrite_options
-    rewrites.min_graph_nodes = -1  # small graphs too
-    rewrites.meta_optimizer_iterations = 2
-    rewrites.optimizers.extend(only)
-    try:
-        found = tf_optimizer.OptimizeGraph(config, item, strip_default_attributes=True)
-    except errors.OpError as error:
-        raise ModelError(f"its graph cannot be optimised: TensorFlow says: {error.message}") from None
-    missing = ends(described) - {node.name for node in found.node}
-    found.node.extend(node for node in graph.node if node.name in missing)  # an input that no output needs may still be fed
-    return found
-
-
-def keep(item: Any) -> None:
-    """Name to grappler, which keeps what signatures name, the files of tables as inputs and the first step as an output."""
-    signature = item.signature_def["keep"]
-    for number, asset in enumerate(item.asset_file_def):
-        signature.inputs[f"asset_{number}"].CopyFrom(asset.tensor_info)
-        signature.inputs[f"asset_{number}"].dtype = STRING  # grappler ends the process where it is left open
-    first = initial(item)
-    if first:
-        signature.outputs["first"].name = first

@@ -53,6 +53,8 @@ def test_batch_norms_are_folded(models: Path) -> None:
     assert "Conv2D" in operations
     assert not operations & {"FusedBatchNormV3", "Rsqrt", "Mul", "ReadVariableOp", "StatefulPartitionedCall"}
     assert not meta.graph_def.library.function
+    constants = [node.attr["value"].SerializeToString() for node in meta.graph_def.node if node.op == "Const"]
+    assert len(constants) == len(set(constants)), "both signatures share their weights"
 
 
 def test_other_shapes_than_stated(models: Path) -> None:
