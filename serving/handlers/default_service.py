@@ -36,6 +36,11 @@ class DefaultService:
         return bool(getattr(self.model, "stackable", False))
 
     @property
+    def takes_samples(self) -> bool:
+        """Whether a pass over zeros has to succeed: not where the model may want a number of rows that nobody has told."""
+        return self.stackable
+
+    @property
     def max_batch(self) -> int:
         """Rows that one pass may have."""
         return int(getattr(self.model, "max_batch", 1))

@@ -30,6 +30,10 @@ class Measurable(Protocol):
         """Whether requests may share a pass."""
 
     @property
+    def takes_samples(self) -> bool:
+        """Whether a pass over a sample has to succeed; False where one may lack what only the model knows of."""
+
+    @property
     def max_batch(self) -> int:
         """Rows that one pass may have."""
 
@@ -63,7 +67,10 @@ def sample(signature: Signature | None, rows: int = 1) -> Inputs | None:
 
 
 def time_pass(service: Measurable, rows: int, times: int = 5) -> float | None:
-    """Seconds of the fastest of some passes after the first, with so many rows; None where no sample can be made."""
+    """Seconds of the fastest of some passes after the first, with so many rows; None where there is no sample that passes.
+
+    ModelError where the service has to take samples, and does not.
+    """
     inputs = service.sample(rows)
     if inputs is None:
         return None
@@ -72,8 +79,8 @@ def time_pass(service: Measurable, rows: int, times: int = 5) -> float | None:
         begin = perf_counter()
         fault = _fault(service, inputs)
         if fault is not None:
-            if not service.stackable:
-                return None  # it may want a number of rows that nobody has told
+            if not service.takes_samples:
+                return None
             raise ModelError(f"a pass over zeros of the signature's shapes fails: {fault}; check the shapes file")
         taken.append(perf_counter() - begin)
     return min(taken[1:])

@@ -35,6 +35,8 @@ class TfsService:
     """The models of a directory, without user code."""
 
     has_user_code = False
+    takes_samples = False
+    """Zeros and empty strings are a guess: a graph may want an image's bytes, or the features of an Example."""
 
     def __init__(self, servables: Models, default_accept: str = JSON, limit: int = 1 << 32) -> None:
         self.servables = servables

@@ -201,6 +201,17 @@ def test_a_sample(service: TfsService) -> None:
     assert half.parameter_bytes > 0
 
 
+def test_a_sample_that_the_model_does_not_take() -> None:
+    """Empty strings are no Examples: a model that parses these cannot be measured so, and is served all the same."""
+    trusted = loaded("half_plus_three", trusted=True)
+    model = trusted.find(None, None).model
+    model.signatures = {"regress_x_to_y": model.signatures["regress_x_to_y"]}
+    service = TfsService(trusted)
+    assert service.stackable
+    assert service.sample() is not None
+    assert warmup.time_pass(service, 1) is None
+
+
 def test_models_without_a_default_signature() -> None:
     """A model of several signatures, none of them the default, can be asked by their names alone."""
     service = TfsService(loaded("dtypes"))
