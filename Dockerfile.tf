@@ -31,7 +31,7 @@ RUN set -eu; \
 
 FROM runtime AS build
 COPY requirements/tensorflow.txt container/image /build/
-COPY build/wheelhouse/tf /build/wheelhouse/
+COPY build/wheelhouse/tf/*.whl /build/wheelhouse/
 RUN set -eu; \
     cd /build; \
     python3.11 -m venv --without-pip /opt/ei; \
@@ -48,7 +48,9 @@ RUN set -eu; \
     rm /opt/ei/bin/[Aa]ctivate*
 # A genuine TensorFlow Serving, or Elastic Inference's build of it, then runs the models.
 ARG TFS_BINARY=
-RUN test -z "$TFS_BINARY" || install -m 755 "/build/wheelhouse/$TFS_BINARY" /opt/ei/bin/tensorflow_model_server
+# Of several sources one may match nothing.
+COPY requirements/tensorflow.txt build/wheelhouse/tf/own* /build/own/
+RUN test -z "$TFS_BINARY" || install -m 755 "/build/$TFS_BINARY" /opt/ei/bin/tensorflow_model_server
 
 FROM runtime AS code
 COPY container/image /build/

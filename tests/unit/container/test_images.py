@@ -48,7 +48,7 @@ def test_everything_is_sent_to_the_builder(image: images.Image) -> None:
     copied = [word for words in lines for word in words if not words[0].startswith("--from")]
     assert len(copied) > 4
     assert [word for word in copied if not any(word == path or word.startswith(f"{path}/") for path in allowed)] == []
-    assert str(image.wheels.relative_to(wheelhouse.ROOT)) in copied
+    assert any(word.startswith(str(image.wheels.relative_to(wheelhouse.ROOT))) for word in copied)
     assert str(image.locks[0].relative_to(wheelhouse.ROOT)) in copied
 
 
