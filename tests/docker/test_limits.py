@@ -12,7 +12,7 @@ pytestmark = pytest.mark.docker
 
 Model = Callable[..., Path]
 Start = Callable[..., Any]
-MEMORY = {"mxnet": 300 << 20, "tf": 500 << 20}
+MEMORY = 300 << 20
 
 
 @pytest.mark.parametrize(("cpus", "workers"), [(1.0, 1), (2.0, 2)], ids=["--cpus 1", "--cpus 2"])
@@ -22,9 +22,8 @@ def test_workers_follow_cpus(model: Model, start: Start, cpus: float, workers: i
     assert len(server.processes()) == 1 + workers
 
 
-def test_memory(model: Model, start: Start, framework: str) -> None:
-    """Two processes of a small model fit into 300 MB, or 500 MB with TensorFlow, swap excluded."""
-    limit = MEMORY[framework]
-    server = start(model(), mem_limit=limit, memswap_limit=limit, environment={"EI_WORKERS": "2"}).ready()
+def test_memory(model: Model, start: Start) -> None:
+    """Two processes of a small model fit into 300 MB, swap excluded."""
+    server = start(model(), mem_limit=MEMORY, memswap_limit=MEMORY, environment={"EI_WORKERS": "2"}).ready()
     assert [server.invoke() for _ in range(20)] == [server.right] * 20
     assert server.stop() == 0
