@@ -81,7 +81,12 @@ def serve(settings: Settings, arguments: Sequence[str] = ()) -> None:
         service, chosen = None, placement.unmeasured(settings)
     plan = Plan(settings, service, chosen, settings.model_dir.name, tf_serving=tf_serving)
     plan.is_tensorflow = bool(found or settings.tfs_address)
-    plan.open()
+    try:
+        plan.open()
+    except StartError:
+        if tf_serving is not None:
+            tf_serving.stop()
+        raise
     message = "serving %s on port %d: loaded in %.2f s, placement %s (%s), %d processes"
     log.info(message, settings.model_dir, settings.port, perf_counter() - began, chosen.kind, chosen.why, plan.processes)
     Application(plan).run()

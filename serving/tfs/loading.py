@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from serving import backends
+from serving.errors import ModelError
+from serving.handlers import script_file
 from serving.invocation import Service, invoke
 from serving.models import tf_warmup
 from serving.models.saved_models import Found
@@ -40,7 +42,11 @@ def load(settings: Settings, found: Found) -> Service:
 
 def refuse(settings: Settings) -> Callable[[str, str], None] | None:
     """What raises whatever these models refuse by Content-Type and Accept alone; None where a script may read other types."""
-    if next(settings.model_dir.rglob("*.py"), None) is not None:
+    try:
+        named = script_file.find(settings.model_dir, settings.program, settings.submit_directory)
+    except ModelError:  # the loader says what is missing
+        return None
+    if named is not None or next(settings.model_dir.rglob("*.py"), None) is not None:
         return None
     return lambda content_type, accept: check(content_type, accept, settings.default_accept)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -126,3 +127,12 @@ def test_a_binary_that_cannot_serve(start: Start, path: str, tmp_path: Path) -> 
     assert server.process.wait(STOP_SECONDS) == 1
     assert "TF Serving" in server.logged()
     assert "Traceback" not in server.logged().partition("serve: ")[2]
+
+
+def test_a_start_that_fails_leaves_nothing(start: Start, path: str, model: Path, tmp_path: Path) -> None:
+    """Where the server itself cannot start, the process that it started ends, and its configuration goes."""
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        ports = {"SAGEMAKER_SAFE_PORT_RANGE": two_ports(), "EI_GRPC_PORT": str(taken.getsockname()[1])}
+        server = start(model, ready=False, PATH=path, TMPDIR=str(tmp_path), **ports)
+        assert server.process.wait(STOP_SECONDS) == 1
+    assert list(tmp_path.glob("ei-tfs-*")) == []

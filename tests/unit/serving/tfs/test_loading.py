@@ -119,3 +119,5 @@ def test_what_is_refused_without_a_service(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedMediaType):
         refuse("text/html", "")
     assert loading.refuse(Settings(model=directory(tmp_path / "script", "add", script=PAIR))) is None
+    elsewhere = str(directory(tmp_path / "submitted", "add", script=PAIR) / "code")
+    assert loading.refuse(Settings(model=plain, submit_directory=elsewhere)) is None
