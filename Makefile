@@ -1,7 +1,7 @@
 # Every target is a line or two, so that people and CI run the same thing. `make help` lists them.
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo demo-tf test check lint types unit contract integration conformance docker-test fuzz bench \
+.PHONY: help env demo demo-tf test check lint types unit contract integration conformance docker-test fuzz bench bench-tf \
         fmt lock build run size docs clean dev
 
 VENV    := .venv
@@ -97,6 +97,9 @@ docker-test: dev ## the image, under a real Docker engine
 
 bench: dev ## throughput and latency beside other servers; BENCH="--json FILE" for a program
 	@$(PY) benchmarks/serving.py $(BENCH)
+
+bench-tf: dev ## the same for TensorFlow models
+	@$(PY) benchmarks/serving_tf.py $(BENCH)
 
 fmt: dev ## format and fix what can be fixed
 	@$(BIN)/ruff check --fix .

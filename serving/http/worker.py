@@ -117,6 +117,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         backends.set_threads(settings.omp_threads)
         service = self._service()
         placement.warm_inline(service)
+        backends.trim()
         executor = Inline(service, recorder, asyncio.get_running_loop(), settings.queue_size)
         if getattr(service, "has_user_code", True):
             executor.alarm = Alarm(settings.deadline, slow=self._ask_for_pool)
@@ -156,6 +157,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
             time.sleep(0.01)
         service = self._service()
         batch = placement.warm_pool(service)
+        backends.trim()
         plan.booted(self.slot)
         self.booted = True
         process = ModelProcess(service, plan.arena, address, (os.getpid(), self.slot, batch))
