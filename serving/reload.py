@@ -45,8 +45,8 @@ def supervise(settings: Settings, arguments: Sequence[str]) -> None:
 
 
 def snapshot(settings: Settings) -> dict[Path, int]:
-    """When each file that is watched was last written: the code folder's, or a lone model directory's Python files."""
-    folders = [settings.model_dir / "code"]
+    """When each file of user code was last written: of the `code` folders, a TensorFlow model's own among them."""
+    folders = list(settings.model_dir.rglob("code"))
     if settings.submit_directory:
         folders.append(Path(settings.submit_directory))
     times = {}

@@ -51,11 +51,12 @@ def touched(path: Path, text: str = "changed") -> None:
         (lambda m: touched(m / "code" / "new.py"), True),
         (lambda m: (m / "code" / "inference.py").unlink(), True),
         (lambda m: ((m / "code" / "sub").mkdir(), touched(m / "code" / "sub" / "words.txt")), True),
+        (lambda m: ((m / "half" / "code").mkdir(parents=True), touched(m / "half" / "code" / "inference.py")), True),
         (lambda m: None, False),
         (lambda m: ((m / "code" / "__pycache__").mkdir(), touched(m / "code" / "__pycache__" / "a.pyc")), False),
         (lambda m: touched(m / "other.txt"), False),
     ],
-    ids=["write", "add", "remove", "below", "nothing", "bytecode", "outside"],
+    ids=["write", "add", "remove", "below", "of a model", "nothing", "bytecode", "outside"],
 )
 def test_what_is_watched(model: Path, change: Callable[[Path], Any], seen: bool) -> None:
     """Files of the code folder, of any kind and depth, save Python's own; nothing outside."""
