@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from serving import backends
-from serving.errors import ModelError
+from serving.errors import BadRequest, ModelError
 from serving.handlers import script_file
 from serving.invocation import Service, invoke
 from serving.models import tf_warmup
@@ -76,6 +76,9 @@ def _warm(loaded: Servables, found: Found) -> None:
     for name, versions in loaded.models.items():
         for version in versions:
             for kind, message in tf_warmup.warmup_requests(found[name][version]):
-                reply = invoke(service, [rpc_calls.warm_up(kind, message, name, version)])[0]
-                if reply.status != 200:
-                    log.warning("a warm-up request of %s version %d failed: %s", name, version, reply.fault)
+                try:
+                    fault = invoke(service, [rpc_calls.warm_up(kind, message, name, version)])[0].fault
+                except BadRequest as error:
+                    fault = error.message
+                if fault:
+                    log.warning("a warm-up request of %s version %d failed: %s", name, version, fault)

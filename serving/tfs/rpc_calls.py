@@ -30,19 +30,14 @@ def is_message(content_type: str) -> bool:
 
 
 def warm_up(kind: str, recorded: bytes, name: str, version: int) -> Request:
-    """The request of a recorded message (`predict`, `classify`, `regress`), asking this model and version."""
+    """The request of a recorded message (`predict`, `classify`, `regress`), asking this model and version.
+
+    BadRequest where it is no such message.
+    """
     from serving.tfs import messages
 
-    from tensorflow_serving.apis import classification_pb2, predict_pb2, regression_pb2  # isort: skip - by way of the messages
-
-    classes = {
-        "predict": predict_pb2.PredictRequest,
-        "classify": classification_pb2.ClassificationRequest,
-        "regress": regression_pb2.RegressionRequest,
-    }
-    message = messages.parse(classes[kind], recorded)
-    message.model_spec.name, message.model_spec.version.value = name, version
-    return Request(message.SerializeToString(), CONTENT_TYPE + kind.capitalize(), id="warm-up")
+    message = kind.capitalize()
+    return Request(messages.addressed(message, recorded, messages.Spec(name, version)), CONTENT_TYPE + message, id="warm-up")
 
 
 def decode(request: Request, servables: Models, limit: int) -> Call:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from serving.errors import ModelError, UnsupportedMediaType
 from serving.handlers.tfs_script_service import TfsScriptService
 from serving.invocation import Request, Service, invoke
-from serving.models import saved_models, store
+from serving.models import saved_models, store, tf_warmup
 from serving.settings import Settings
 from serving.tfs import loading
 from serving.tfs.service import TfsService
@@ -99,6 +100,16 @@ def test_recorded_requests(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     """Requests that a model brings are made at load; those that its signatures refuse are a warning."""
     assert isinstance(load(directory(tmp_path, "warm")), TfsService)
     assert [record.message[:50] for record in caplog.records if "warm-up request" in record.message] != []
+
+
+def test_a_recorded_request_that_is_damaged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What is recorded and is no message of its kind is a warning: the model serves."""
+    folder = directory(tmp_path, "half")
+    log = b"\x32\x04\x0a\x02\xff\xff"  # a PredictionLog with two bytes for a PredictRequest
+    (folder / "half/1" / tf_warmup.FILE).parent.mkdir(exist_ok=True)
+    (folder / "half/1" / tf_warmup.FILE).write_bytes(struct.pack("<QI", len(log), 0) + log + bytes(4))
+    assert isinstance(load(folder), TfsService)
+    assert "a warm-up request of half version 1 failed: the body is not a tensorflow.serving.PredictRequest" in caplog.text
 
 
 def test_sizes_before_loading(tmp_path: Path) -> None:
