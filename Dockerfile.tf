@@ -39,7 +39,6 @@ RUN set -eu; \
     install() { pip install -q --no-cache-dir --no-compile --no-index --no-deps --disable-pip-version-check "$@"; }; \
     install --find-links wheelhouse --require-hashes -r tensorflow.txt; \
     # What TensorFlow declares and never imports.
-    pip uninstall -q -y libclang wheel; \
     site=/opt/ei/lib/python3.11/site-packages; \
     /opt/ei/bin/python -B slim.py strip $site; \
     /opt/ei/bin/python -B slim.py imported $site tensorflow; \
