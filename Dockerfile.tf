@@ -38,7 +38,6 @@ RUN set -eu; \
     pip() { /opt/ei/bin/python -B "$(echo /build/wheelhouse/pip-*.whl)/pip" "$@"; }; \
     install() { pip install -q --no-cache-dir --no-compile --no-index --no-deps --disable-pip-version-check "$@"; }; \
     install --find-links wheelhouse --require-hashes -r tensorflow.txt; \
-    # What TensorFlow declares and never imports.
     site=/opt/ei/lib/python3.11/site-packages; \
     /opt/ei/bin/python -B slim.py strip $site; \
     /opt/ei/bin/python -B slim.py imported $site tensorflow; \
