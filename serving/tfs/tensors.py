@@ -238,7 +238,10 @@ def _fitted(array: Array, info: TensorInfo) -> Array:
         return array
     what = "string" if info.dtype.kind == "O" else values.family(info.dtype)
     if what == values.STRING and array.dtype.kind in "US":
-        strings = [value.encode() if isinstance(value, str) else value for value in array.ravel().tolist()]
+        try:
+            strings = [value.encode() if isinstance(value, str) else value for value in array.ravel().tolist()]
+        except UnicodeEncodeError:
+            raise BadRequest(f"{info.name[:60]} has half a surrogate pair, which has no UTF-8") from None
         return values.objects(strings).reshape(array.shape)
     if what == values.FLOAT and array.dtype.kind in "biuf":
         return values.narrowed(array, info.dtype)

@@ -403,6 +403,7 @@ def test_arrays_of_other_types(found: Array, dtype: Any, expected: Any) -> None:
         ({"": np.array([1])}, signature("bool"), "bool"),
         ({"": np.array([1])}, signature("object"), "string"),
         ({"": np.array(["a"])}, signature("float32"), "float"),
+        ({"": np.array(["\ud800"])}, signature("object"), "surrogate"),
         ({"y": np.array([1])}, signature("float32"), r"found \['y'\], expected \['x'\]"),
         ({"": np.array([1])}, SEVERAL, r"found one without a name, expected \['a', 'b', 's'\]"),
         ({}, signature("float32"), "wrong inputs"),
