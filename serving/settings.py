@@ -100,7 +100,12 @@ class Settings:
         help="invocations that may wait; more are a 503; 0: 100 in the pool, 1024 in each inline process",
     )
     queue_mb: int = knobs.knob(
-        512, "EI_QUEUE_MB", parse=knobs.whole, low=1, high=1 << 20, help="MiB of request bodies held at once; more is a 503"
+        512,
+        "EI_QUEUE_MB",
+        parse=knobs.whole,
+        low=1,
+        high=1 << 20,
+        help="MiB of request bodies held at once, one of the largest size at least; more is a 503",
     )
     max_payload_mb: int = knobs.knob(
         100,
