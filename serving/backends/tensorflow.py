@@ -79,6 +79,8 @@ class SavedModel:
         except KeyError as error:
             fault = f"its signature {definition.name} names {error.args[0]}, which its graph does not have"
             raise ModelError(f"{self.directory} cannot be served: {fault}") from None
+        except ValueError as error:
+            raise ModelError(f"{self.directory} cannot be served: its signature {definition.name}: {error}") from None
         return replace(definition, inputs=inputs, outputs=outputs)
 
     def _prepare(self, name: str, wanted: tuple[str, ...]) -> Call:

@@ -165,8 +165,9 @@ def load(found: Mapping[str, Mapping[int, Path]], default: str, load_one: Load) 
             try:
                 models[name][version] = load_one(name, version, folder)
             except ModelError as error:
-                log.error("%s version %d is not served: %s", name, version, error)
                 broken[name, version] = str(error)
     if not models[default]:
         raise ModelError(next(why for (name, _), why in broken.items() if name == default))
+    for (name, version), why in broken.items():
+        log.error("%s version %d is not served: %s", name, version, why)
     return Servables(models, default, broken)

@@ -447,6 +447,13 @@ def test_a_signature_without_its_output(half: Path, name: str) -> None:
         tensorflow.load(half)
 
 
+def test_a_signature_that_names_a_variable(half: Path) -> None:
+    """A signature whose tensor is, in the graph, of a type that has no form in a request is refused, with both."""
+    change(half, lambda signature: setattr(signature.outputs["y"], "name", "Variable:0"))
+    with pytest.raises(ModelError, match="its signature serving_default: y is resource, which has no form in a request"):
+        tensorflow.load(half)
+
+
 def test_a_plain_operation_name(half: Path) -> None:
     """A tensor's name without a number is its operation's first output."""
     definition = loaded("half").signatures[DEFAULT]

@@ -85,10 +85,11 @@ def test_one_broken_model_beside_others(partly: Servables) -> None:
         partly.find("unknown_op", None)
 
 
-def test_a_broken_default_model_ends_the_start() -> None:
-    """Where nothing of the default model loads nothing is served."""
+def test_a_broken_default_model_ends_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    """Where nothing of the default model loads nothing is served, and the error alone says why."""
     with pytest.raises(ModelError, match="op"):
         servables.load({"unknown_op": versions("unknown_op"), "half": versions("half")}, "", load_one)
+    assert "OpFromTheFuture" not in caplog.text
 
 
 def test_a_default_model_that_is_not_there() -> None:
