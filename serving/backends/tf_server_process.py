@@ -154,7 +154,7 @@ class Servers:
         for one in self._instances:
             if one.process is None or one.process.poll() is None or time.monotonic() - one.started < RESTART_SECONDS:
                 continue
-            log.warning("TF Serving [%d] ended with %s: starting it anew", one.process.pid, one.process.returncode)
+            log.warning("TF Serving [%d] has ended: starting it anew", one.process.pid)  # its status may be gunicorn's already
             with suppress(StartError):
                 self._launch(one)
 
