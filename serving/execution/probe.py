@@ -33,7 +33,7 @@ def place(load: Callable[[], Service], choose: Callable[[Service], Placement]) -
     os.close(writing)
     try:
         with os.fdopen(reading, "rb") as pipe:
-            report = pipe.read()
+            report = pipe.readline()  # not to its end: a process that the user's code started may hold it open
     finally:
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
@@ -57,7 +57,7 @@ def _report(pipe: int, load: Callable[[], Service], choose: Callable[[Service], 
         traceback.print_exc()
         answer = {"fault": f"the model cannot be loaded: {type(error).__name__}: {error}"}
     try:
-        os.write(pipe, orjson.dumps(answer))
+        os.write(pipe, orjson.dumps(answer) + b"\n")
     finally:
         os._exit(0)
 

@@ -57,6 +57,24 @@ def test_a_child_that_ends(end: Any, message: str) -> None:
         probe.place(end, pytest.fail)
 
 
+def test_a_process_of_the_users_code(service: Service) -> None:
+    """What the user's code has started, and lives on, is not waited for."""
+    reading, held = os.pipe()
+    os.set_blocking(reading, False)
+
+    def load() -> Service:
+        if os.fork() == 0:
+            signal.alarm(2)  # nobody else ends it
+            signal.pause()
+        return service
+
+    probe.place(load, lambda found: Placement("pool", "test"))
+    os.close(held)
+    with pytest.raises(BlockingIOError):
+        os.read(reading, 1)
+    os.close(reading)
+
+
 def test_no_child_is_left(service: Service) -> None:
     """The child is reaped."""
     probe.place(lambda: service, lambda found: Placement("pool", "test"))
