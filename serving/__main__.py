@@ -113,7 +113,7 @@ def _load(settings: Settings, found: Found) -> tuple[Service | None, Placement]:
     from serving.models import store
 
     if settings.tfs_address:
-        return None, placement.Placement("pool", f"TF Serving at {settings.tfs_address} runs the models")
+        return None, placement.unmeasured(settings)
     if not found:
         service = store.load(settings)
         return service, placement.choose(service, settings)

@@ -88,6 +88,12 @@ def test_where_every_process_loads_for_itself(setting: str, kind: str) -> None:
     assert placement.unmeasured(Settings(placement=setting)).kind == kind
 
 
+def test_where_tf_serving_runs_the_models() -> None:
+    """An event loop does not wait for another process, whatever the setting says."""
+    chosen = placement.unmeasured(Settings(placement="inline", tfs_address="127.0.0.1:9000"))
+    assert (chosen.kind, chosen.why) == ("pool", "TF Serving at 127.0.0.1:9000 runs the models")
+
+
 @pytest.mark.parametrize(
     ("max_batch", "rows"), [(64, {1, 2, 4, 8, 16, 32, 64}), (8, {1, 2, 4, 8}), (1, {1}), (1 << 40, {1, 2, 4, 8, 16, 32, 64})]
 )
