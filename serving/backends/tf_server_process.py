@@ -8,13 +8,12 @@ started and no gRPC is loaded here, so that a process may fork afterwards.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import os
 import shutil
-import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -35,7 +34,16 @@ POLL_SECONDS = 0.05
 RESTART_SECONDS = 1.0
 """How long after its last start a process that ended is started anew."""
 STOP_SECONDS = 5.0
-PR_SET_PDEATHSIG = 1
+AS_CHILD = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+signal.pthread_sigmask(signal.SIG_SETMASK, [])
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Runs a command that takes signals from the server alone, and ends when it does, however it does.
+
+A program, not `preexec_fn`: that runs the fork handlers of libraries, and gRPC's fail in a process that has channels.
+"""
 BATCH_QUEUE = 100_000_000
 """`max_enqueued` of a batch transform job, whose requests the platform limits itself."""
 
@@ -193,10 +201,10 @@ class Servers:
 
     def _launch(self, one: Instance) -> None:
         one.started = time.monotonic()
-        try:
-            one.process = subprocess.Popen(self.command(one), env=settings.environment(), preexec_fn=_as_child)
-        except OSError as error:
-            raise StartError(f"{self._binary} cannot be run: {error.strerror or error}") from None
+        if not os.access(self._binary, os.X_OK):
+            raise StartError(f"{self._binary} cannot be run: it is no program that this user may execute")
+        command = [sys.executable, "-I", "-S", "-c", AS_CHILD, *self.command(one)]
+        one.process = subprocess.Popen(command, env=settings.environment(), process_group=0)
         log.info("started TF Serving [%d] on the ports %d (gRPC) and %d (REST)", one.process.pid, one.grpc_port, one.rest_port)
 
     def _against(self, one: Instance, name: str) -> str:
@@ -252,10 +260,3 @@ def _status(port: int, name: str) -> dict[str, Any]:
         return document if isinstance(document, dict) else {}
     finally:
         connection.close()
-
-
-def _as_child() -> None:
-    """Take signals from the server alone, and end when it does, however it does."""
-    os.setpgrp()
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -28,7 +28,10 @@ CLUTTER = {"__MACOSX", "lost+found", "__pycache__"}
 MAX_DEPTH = 4
 """Subfolders followed while each holds nothing but the next: archives are packed with their folder, or two."""
 
-EXPECTED = "model-symbol.json with model-0000.params (any prefix, any epoch; model-shapes.json beside them is optional), or code/inference.py"
+EXPECTED = (
+    "model-symbol.json with model-0000.params (any prefix, any epoch; model-shapes.json beside them is optional), "
+    "[NAME/]1/saved_model.pb (any number), or code/inference.py"
+)
 
 
 @dataclass(frozen=True)
@@ -189,7 +192,7 @@ def _nothing(directory: Path, names: list[str]) -> ModelError:
 def _foreign(directory: Path, names: list[str]) -> str:
     """What another framework's files ask for."""
     if any((folder / "saved_model.pb").is_file() for folder in (directory, *(directory / name for name in names))):
-        return " (a TensorFlow SavedModel; this server loads MXNet models, or anything by a user script's model_fn)"
+        return " (a TensorFlow SavedModel whose folder is no version: give it a number for a name, as in NAME/1)"
     if any(name.endswith(".onnx") for name in names):
         return " (an ONNX model; it is converted to MXNet's files when the model is built, never while the server starts)"
     if any(name.endswith(".params") for name in names):

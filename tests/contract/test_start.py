@@ -88,9 +88,14 @@ BREAKS: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda folder: (folder / "model-shapes.json").write_text('[{"name": "image", "shape": [1, 4]}]'),
         "image",
     ),
-    "another framework": (
+    "another framework": (lambda folder: [path.rename(folder / "net.onnx") for path in folder.iterdir()], "an ONNX model"),
+    "no version": (
+        lambda folder: (clear(folder), (folder / "net").mkdir(), (folder / "net" / "saved_model.pb").touch()),
+        "a TensorFlow SavedModel whose folder is no version",
+    ),
+    "no SavedModel": (
         lambda folder: [path.rename(folder / "saved_model.pb") for path in folder.iterdir()],
-        "a TensorFlow SavedModel",
+        "saved_model.pb cannot be used: it is damaged",
     ),
 }
 

@@ -239,15 +239,19 @@ def test_a_process_that_ends_ends_the_wait(binary: Binary, started: Callable[...
         started().await_available(30)
 
 
-def test_a_binary_that_cannot_be_run(models: Any, tmp_path: Path) -> None:
-    """A binary that the system does not run is a StartError that names it."""
+@pytest.mark.parametrize(("mode", "message"), [(0o644, "cannot be run"), (0o755, "ended with 1 before it served half")])
+def test_a_binary_that_cannot_be_run(models: Any, tmp_path: Path, mode: int, message: str) -> None:
+    """A binary that may not be executed, or that the system does not run, is a StartError."""
     path = tmp_path / "tensorflow_model_server"
     path.write_bytes(b"\x7fELF nothing")
-    path.chmod(0o755)
+    path.chmod(mode)
     servers = Servers(path, models, Options())
-    with pytest.raises(StartError, match="tensorflow_model_server cannot be run"):
-        servers.start()
-    servers.stop()
+    try:
+        with pytest.raises(StartError, match=message):
+            servers.start()
+            servers.await_available(30)
+    finally:
+        servers.stop()
 
 
 def test_revive(binary: Binary, started: Callable[..., Servers], monkeypatch: pytest.MonkeyPatch) -> None:

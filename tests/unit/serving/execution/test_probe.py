@@ -75,8 +75,11 @@ def test_a_process_of_the_users_code(service: Service) -> None:
     os.close(reading)
 
 
-def test_no_child_is_left(service: Service) -> None:
+def test_no_child_is_left(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """The child is reaped."""
+    fork, children = os.fork, []
+    monkeypatch.setattr(os, "fork", lambda: children.append(fork()) or children[-1])
     probe.place(lambda: service, lambda found: Placement("pool", "test"))
+    [child] = children
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(child, os.WNOHANG)
