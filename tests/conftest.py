@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -19,3 +20,7 @@ def toolkit_oracle() -> Path:
     folder = Path(sys.prefix) / "oracle"
     assert (folder / "sagemaker_inference").is_dir(), "AWS's toolkit is not installed: run `make dev`"
     return folder
+
+
+# Tests fork, and servers that they start do: gRPC's own handlers for that break the channels of the process that forks.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
