@@ -107,6 +107,7 @@ def _unpack(archive: Path, root: Path, limit: int) -> None:
                     links.append(member)
                 else:
                     raise ModelError(f"{archive} holds {member.name!r}, which is a device or a pipe: not unpacked")
+            _read_out(archive, tar, left)
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise ModelError(f"{archive} is no whole archive ({error}): was it uploaded and copied to its end?") from None
     except OSError as error:
@@ -115,6 +116,15 @@ def _unpack(archive: Path, root: Path, limit: int) -> None:
         raise
     for link in links:
         _link(archive, link, root)
+
+
+def _read_out(archive: Path, tar: tarfile.TarFile, left: int) -> None:
+    """Read what follows the last member: a cut within it, and the checksum of the whole, are seen at the end alone."""
+    assert tar.fileobj is not None
+    while rest := tar.fileobj.read(CHUNK):
+        left -= len(rest)
+        if left < 0:
+            raise ModelError(f"{archive} unpacks to more bytes than its files have, over the limit")
 
 
 def _members(archive: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

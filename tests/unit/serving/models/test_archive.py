@@ -134,12 +134,14 @@ def test_size_limit(tmp_path: Path) -> None:
     "damage",
     [
         lambda data: data[:-40],
+        lambda data: data[:-1],
+        lambda data: data[:-8] + b"\0\0\0\0" + data[-4:],
         lambda data: data[: len(data) // 2],
         lambda data: b"",
         lambda data: b"plain text",
         lambda data: gzip.compress(b"no tar" * 200),
     ],
-    ids=["tail", "half", "empty", "text", "no tar"],
+    ids=["tail", "last byte", "checksum", "half", "empty", "text", "no tar"],
 )
 def test_damaged_archives(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     """An archive that was cut off, or is none, is told in one message; half of it is never served."""
