@@ -246,12 +246,14 @@ def test_a_binary_that_cannot_be_run(models: Any, tmp_path: Path, mode: int, mes
     path.write_bytes(b"\x7fELF nothing")
     path.chmod(mode)
     servers = Servers(path, models, Options())
-    try:
-        with pytest.raises(StartError, match=message):
-            servers.start()
-            servers.await_available(30)
-    finally:
-        servers.stop()
+
+    def serve() -> None:
+        servers.start()
+        servers.await_available(30)
+
+    with pytest.raises(StartError, match=message):
+        serve()
+    servers.stop()
 
 
 def test_revive(binary: Binary, started: Callable[..., Servers], monkeypatch: pytest.MonkeyPatch) -> None:
