@@ -93,8 +93,7 @@ class Plan:
         return True
 
     def _open_pool(self) -> None:
-        # One body of the largest size can always be held; its pages are taken as they are filled.
-        self.arena = Arena(max(self.settings.queue_mb << 20, self.settings.max_payload))
+        self.arena = Arena(self.settings.queue_mb << 20)
         self.link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.link.bind("")  # the kernel picks a name that no other socket has
         self.link.listen(self.processes)

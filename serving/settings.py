@@ -105,7 +105,7 @@ class Settings:
         parse=knobs.whole,
         low=1,
         high=1 << 20,
-        help="MiB of request bodies held at once, one of the largest size at least; more is a 503",
+        help="MiB of request bodies held at once; more is a 503, one that is larger by itself a 413",
     )
     max_payload_mb: int = knobs.knob(
         100,

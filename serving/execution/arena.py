@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 from bisect import insort
 
-from serving.errors import Overloaded
+from serving.errors import Overloaded, PayloadTooLarge
 
 PAGE = 4096
 KEEP_BYTES = 64 << 20
@@ -20,6 +20,7 @@ class Arena:
     """First-fit blocks of whole pages, lowest first, so that the same pages are used again."""
 
     def __init__(self, size: int) -> None:
+        self._size = size
         self._memory = mmap.mmap(-1, size)
         self._view = memoryview(self._memory)
         self._free = [(0, size)]
@@ -27,7 +28,9 @@ class Arena:
         self._peak = 0
 
     def allocate(self, length: int) -> memoryview:
-        """A block of this many bytes; Overloaded where no free block is large enough."""
+        """A block of this many bytes; Overloaded where no free block is large enough, PayloadTooLarge where none ever is."""
+        if length > self._size:
+            raise PayloadTooLarge(f"the body of {length} bytes is over the {self._size} that all bodies may have (EI_QUEUE_MB)")
         pages = -(-max(length, 1) // PAGE) * PAGE
         for at, (offset, size) in enumerate(self._free):
             if size >= pages:

@@ -22,7 +22,7 @@ from typing import Any
 
 import grpc
 
-from serving.errors import DeadlineExceeded, Overloaded, ServingError, StartError
+from serving.errors import DeadlineExceeded, ServingError, StartError
 from serving.execution.pool import INLINE_BODY_BYTES
 from serving.http.routes import Routes
 from serving.invocation import Reply, Request, Service, failure, invoke
@@ -175,7 +175,7 @@ class RpcServer:
                 body, request.body = request.body, executor.allocate(len(request.body))
                 request.body[:] = body
             executor.submit(waiter, request)
-        except Overloaded as error:
+        except ServingError as error:
             if isinstance(request.body, memoryview):
                 executor.release(request.body)
             reply = failure(error, request)

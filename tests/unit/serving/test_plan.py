@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from serving import cores
-from serving.errors import ModelError, Overloaded, StartError, UnsupportedMediaType
+from serving.errors import ModelError, PayloadTooLarge, StartError, UnsupportedMediaType
 from serving.execution.placement import Placement
 from serving.plan import Plan
 from serving.settings import KNOBS, Settings
@@ -96,12 +96,11 @@ def test_a_pool_has_one_listener(opened: Any) -> None:
     assert len(chosen.arena.allocate(1 << 20)) == 1 << 20
 
 
-def test_the_largest_body_has_room(opened: Any) -> None:
-    """A body of the largest size is held whatever the budget for all of them is: it would be refused for ever."""
+def test_a_body_that_never_has_room(opened: Any) -> None:
+    """A body over the budget of all of them is too large, and not told to come again."""
     chosen = opened("pool", queue_mb=1, max_payload_mb=3)
-    assert len(chosen.arena.allocate(3 << 20)) == 3 << 20
-    with pytest.raises(Overloaded):
-        chosen.arena.allocate(1)
+    with pytest.raises(PayloadTooLarge, match="EI_QUEUE_MB"):
+        chosen.arena.allocate((1 << 20) + 1)
 
 
 def test_nagle_is_off(opened: Any) -> None:
