@@ -36,6 +36,8 @@ _FLOAT, _INTEGER = np.dtype(np.float64), np.dtype(np.int64)
 # All bytes but brackets and commas.
 _OTHERS = bytes(set(range(256)) - set(b"[],"))
 
+_PIECE = 1 << 16
+
 _UNNAMED = frozenset({"instances", "inputs"})
 
 _spare: list[Parser] = []
@@ -131,7 +133,13 @@ def _is_spelt(text: bytes | memoryview, shapes: list[tuple[int, ...]]) -> bool:
     """Whether the text has the brackets and commas of regular lists of these shapes, one after the other."""
     if len(shapes) == 1 and prod(shapes[0][:-1]) == 1:
         return _brackets(text) == len(shapes[0])
-    return bytes(text).translate(None, _OTHERS) == b",".join(map(_skeleton, shapes))
+    return _marks(text) == b",".join(map(_skeleton, shapes))
+
+
+def _marks(text: bytes | memoryview) -> bytes:
+    """The brackets and commas of a text, taken out of pieces that stay in the processor's cache."""
+    pieces = range(0, len(text), _PIECE)
+    return b"".join([bytes(text[at : at + _PIECE]).translate(None, _OTHERS) for at in pieces])
 
 
 def _skeleton(shape: tuple[int, ...]) -> bytes:
