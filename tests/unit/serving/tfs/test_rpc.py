@@ -258,7 +258,8 @@ def test_drain_answers_what_it_took() -> None:
         assert front.service.held.wait(30)
         front.server.drain()
         assert not front.server.idle
-        assert fault(call(b"new"))[0] == grpc.StatusCode.UNAVAILABLE
+        # Which of the two depends on whether the client has heard of the end when it calls.
+        assert fault(call(b"new"))[0] in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
         front.service.release.set()
         assert held.result() == b"hold"
         front.server.stop()
