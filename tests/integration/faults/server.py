@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ START_SECONDS = 60
 STOP_SECONDS = 40
 WAIT_SECONDS = 30
 POLL_SECONDS = 0.01
+FIRST_PORT, PORTS = 12_000, 10_000
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = WAIT_SECONDS) -> None:
@@ -32,16 +34,17 @@ def until(condition: Callable[[], object], what: str, seconds: float = WAIT_SECO
 
 def free_port() -> int:
     """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
 
 
 def free_ports(count: int) -> tuple[int, int]:
-    """The first and the last of so many neighbouring ports that nobody listens on."""
+    """The first and the last of so many neighbouring ports that nobody listens on.
+
+    They are below those that the kernel gives to clients: a server that takes seconds to start still finds them free.
+    """
     while True:
-        low = free_port()
-        with ExitStack() as taken, suppress(OSError, OverflowError):
+        low = FIRST_PORT + secrets.randbelow(PORTS)
+        with ExitStack() as taken, suppress(OSError):
             for port in range(low, low + count):
                 taken.enter_context(socket.socket()).bind(("127.0.0.1", port))
             return low, low + count - 1
