@@ -4,7 +4,7 @@
     predict: calls of one signature and row shape share a pass where rows may
     encode:  outputs -> the answer's form (row, column, results, a message, NPY)     Reply
 
-gRPC's messages come down the same line under content types of their own (`messages.CONTENT_TYPE`).
+gRPC's messages come down the same line under content types of their own (`rpc_calls.CONTENT_TYPE`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from serving.errors import ServingError
 from serving.invocation import Outputs, Reply, Request, failure
 from serving.tfs import answers, attributes, calls, document, examples, rpc_calls, tensors
 from serving.tfs.calls import Answer, Call
-from serving.tfs.servables import Models, Servable
+from serving.tfs.servables import DEFAULT_SIGNATURE, Models, Servable
 
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 JSON = "application/json"
@@ -64,7 +64,7 @@ class TfsService:
         answered_in = JSON if is_document else ""
         if target.method == "predict":
             parsed = tensors.predict(text, servable.signature)
-            name = parsed.signature or "serving_default"
+            name = parsed.signature or DEFAULT_SIGNATURE
             return Call(servable, name, parsed.inputs, answers.row if parsed.is_row else answers.column, answered_in)
         call = self._examples(servable, target.method, text)
         call.content_type = answered_in

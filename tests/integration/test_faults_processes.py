@@ -71,6 +71,21 @@ def kill_and_await(server: Server, pid: int) -> None:
     until(lambda: len(set(server.children()) - before) == 1, "the killed process is replaced", BACK_SECONDS)
 
 
+def kill_one_under(load: Load, server: Server) -> None:
+    """SIGKILL a model process under load: what fails is what was inside it, by name, and the load goes on."""
+
+    def kill() -> None:
+        until(lambda: len(load.answers) > CONNECTIONS, "the load runs")
+        kill_and_await(server, server.children()[1])
+        seen = len(load.answers)
+        until(lambda: len(load.answers) > seen + 2 * CONNECTIONS, "the load goes on", BACK_SECONDS)
+
+    asyncio.run(load.during(kill))
+    failed = [reply for _, reply in load.answers if reply is None or reply.status != 200]
+    assert len(failed) <= CONNECTIONS
+    assert all(reply and reply.status == 500 and "was killed" in reply.json["message"] for reply in failed)
+
+
 def serving_pid(server: Server, other_than: int) -> int:
     """The pid of a model process that answers, other than this one."""
     found = 0
@@ -113,16 +128,7 @@ def test_batching_model_process_killed_under_load(start: Start, mlp_dir: Path) -
     until(lambda: len(server.children()) == 3, "both model processes are there")
     load = Load(server.port, lambda number: b"%d,0,0,1\n" % number)
 
-    def kill() -> None:
-        until(lambda: len(load.answers) > CONNECTIONS, "the load runs")
-        kill_and_await(server, server.children()[1])
-        seen = len(load.answers)
-        until(lambda: len(load.answers) > seen + 2 * CONNECTIONS, "the load goes on", BACK_SECONDS)
-
-    asyncio.run(load.during(kill))
-    failed = [reply for _, reply in load.answers if reply is None or reply.status != 200]
-    assert len(failed) <= CONNECTIONS
-    assert all(reply and reply.status == 500 and "was killed" in reply.json["message"] for reply in failed)
+    kill_one_under(load, server)
     for number, reply in load.answers:
         if reply and reply.status == 200:
             assert reply.json == [[pytest.approx(2 * (number + 1))] * 3]

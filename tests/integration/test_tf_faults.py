@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 from collections.abc import Callable
@@ -12,7 +11,7 @@ import pytest
 
 from tests import tf_models
 from tests.integration.faults.server import STOP_SECONDS, Server, until
-from tests.integration.test_faults_processes import BACK_SECONDS, CONNECTIONS, Load, kill_and_await
+from tests.integration.test_faults_processes import Load, kill_one_under
 
 pytestmark = pytest.mark.fault
 Start = Callable[..., Server]
@@ -62,16 +61,7 @@ def test_model_process_killed_under_load(start: Start, models: Path) -> None:
     until(lambda: len(server.children()) == 3, "both model processes are there")
     load = Load(server.port, lambda number: b",".join([b"%d.0" % number] * 64))
 
-    def kill() -> None:
-        until(lambda: len(load.answers) > CONNECTIONS, "the load runs")
-        kill_and_await(server, server.children()[1])
-        seen = len(load.answers)
-        until(lambda: len(load.answers) > seen + 2 * CONNECTIONS, "the load goes on", BACK_SECONDS)
-
-    asyncio.run(load.during(kill))
-    failed = [reply for _, reply in load.answers if reply is None or reply.status != 200]
-    assert len(failed) <= CONNECTIONS
-    assert all(reply and reply.status == 500 and "was killed" in reply.json["message"] for reply in failed)
+    kill_one_under(load, server)
     for number, reply in load.answers:
         if reply and reply.status == 200:
             assert reply.json == {"predictions": [[number / 2 + 2] * 64]}
