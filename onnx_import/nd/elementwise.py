@@ -1,0 +1,267 @@
+"""Element by element, with numpy's broadcasting: results have the first operand's dtype unless a function says otherwise.
+
+Operands have one dtype. Integers that are narrower than their carrier are brought back to their range, small floats to their
+precision (`settle`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from onnx_import.dtypes import BITS, CARRIERS, Array, is_unsigned
+from onnx_import.nd.rounding import round_bfloat16
+from onnx_import.nd.tape import emit
+from onnx_import.nd.value import Value, constant
+
+__all__ = [
+    "absolute",
+    "add",
+    "all_known",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "broadcast_shape",
+    "cast",
+    "divide",
+    "equal",
+    "fold",
+    "full",
+    "greater",
+    "greater_equal",
+    "less",
+    "less_equal",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "maximum",
+    "minimum",
+    "mod",
+    "multiply",
+    "negative",
+    "not_equal",
+    "power",
+    "reinterpret",
+    "settle",
+    "subtract",
+    "truncated_divide",
+    "unary",
+    "where",
+    "zeros",
+]
+
+
+def all_known(*values: Value) -> bool:
+    """Whether every array is at hand."""
+    return all(value.data is not None for value in values)
+
+
+def fold(function: Callable[..., Array], *values: Value, dtype: str) -> Value:
+    """A known value computed with numpy from known ones, silent on overflow and division by 0."""
+    with np.errstate(all="ignore"):
+        result = np.asarray(function(*[value.data for value in values]))
+        return settle(constant(result.astype(CARRIERS.get(dtype, dtype), copy=False), dtype))
+
+
+def broadcast_shape(*values: Value) -> tuple[int, ...]:
+    """The shape that operands broadcast to."""
+    return tuple(int(size) for size in np.broadcast_shapes(*[value.shape for value in values]))
+
+
+def full(shape: tuple[int, ...], value: Any, dtype: str) -> Value:
+    """A known value that is one number everywhere."""
+    return constant(np.full(shape, value, CARRIERS.get(dtype, dtype)), dtype)
+
+
+def zeros(shape: tuple[int, ...], dtype: str) -> Value:
+    """A known value of zeros."""
+    return full(shape, 0, dtype)
+
+
+def reinterpret(value: Value, dtype: str) -> Value:
+    """The same carried numbers under another ONNX dtype of the same carrier; nothing is computed."""
+    if value.dtype == dtype:
+        return value
+    if value.data is not None:
+        return Value(dtype, value.shape, value.data)
+    return emit("_copy", [value], value.shape, dtype)
+
+
+def settle(value: Value) -> Value:
+    """A result of arithmetic in its carrier, brought back to its dtype: integers wrap around, bfloat16 rounds to nearest even."""
+    if value.dtype == "bfloat16":
+        return round_bfloat16(value)
+    if value.dtype not in BITS:
+        return value
+    width = BITS[value.dtype]
+    offset = 0 if is_unsigned(value.dtype) else 1 << (width - 1)
+    if value.data is not None:
+        wrapped = ((value.data.astype(np.int64) + offset) & ((1 << width) - 1)) - offset
+        return Value(value.dtype, value.shape, wrapped.astype(value.data.dtype))
+    carrier, shape = value.carrier, value.shape
+    shifted = emit("_plus_scalar", [value], shape, carrier, scalar=offset) if offset else value
+    mask = constant(np.full((1,) * len(shape), (1 << width) - 1, carrier))
+    masked = emit("_npi_bitwise_and", [shifted, mask], shape, carrier if offset else value.dtype)
+    return emit("_minus_scalar", [masked], shape, value.dtype, scalar=offset) if offset else masked
+
+
+def cast(value: Value, dtype: str) -> Value:
+    """The numbers as another dtype as C casts them; for ONNX's own rules on small types see `ops/casting.py`."""
+    if value.dtype == dtype:
+        return value
+    if value.carrier == CARRIERS.get(dtype):
+        return settle(reinterpret(value, dtype))
+    if value.data is not None:
+        return fold(lambda array: array.astype(CARRIERS[dtype]), value, dtype=dtype)
+    return settle(emit("Cast", [value], value.shape, dtype, dtype=CARRIERS[dtype]))
+
+
+def unary(op: str, value: Value, function: Callable[..., Array], *, dtype: str | None = None, **attrs: Any) -> Value:
+    """One MXNet operator of one operand, with the numpy function that folds it."""
+    if value.data is not None:
+        return fold(function, value, dtype=dtype or value.dtype)
+    return settle(emit(op, [value], value.shape, dtype or value.dtype, **attrs))
+
+
+def scalar_of(value: Value, shape: tuple[int, ...]) -> float | int | None:
+    """The number of a known value that has only one, if broadcasting by it leaves `shape` alone."""
+    if value.data is None or value.data.size != 1 or len(value.shape) > len(shape) or value.data.dtype == bool:
+        return None
+    number = value.data.reshape(-1)[0].item()
+    # MXNet takes scalars as double.
+    is_exact = isinstance(number, float) or abs(number) < 1 << 53
+    return number if is_exact and np.isfinite(number) else None
+
+
+def _arithmetic(function: Callable[..., Array], same: str, mixed: str, scalar: str, reverse: str) -> Callable[[Value, Value], Value]:
+    """A binary primitive, by MXNet's names for equal shapes, broadcasting, and a scalar on the right or on the left."""
+
+    def primitive(x: Value, y: Value) -> Value:
+        if all_known(x, y):
+            return fold(function, x, y, dtype=x.dtype)
+        shape = broadcast_shape(x, y)
+        number = scalar_of(y, x.shape)
+        if number is not None and scalar:
+            return settle(emit(scalar, [x], shape, x.dtype, scalar=number))
+        number = scalar_of(x, y.shape)
+        if number is not None and reverse:
+            return settle(emit(reverse, [y], shape, x.dtype, scalar=number))
+        return settle(emit(same if x.shape == y.shape else mixed, [x, y], shape, x.dtype))
+
+    return primitive
+
+
+add = _arithmetic(np.add, "elemwise_add", "broadcast_add", "_plus_scalar", "_plus_scalar")
+subtract = _arithmetic(np.subtract, "elemwise_sub", "broadcast_sub", "_minus_scalar", "_rminus_scalar")
+multiply = _arithmetic(np.multiply, "elemwise_mul", "broadcast_mul", "_mul_scalar", "_mul_scalar")
+divide = _arithmetic(np.divide, "elemwise_div", "broadcast_div", "_div_scalar", "_rdiv_scalar")
+power = _arithmetic(np.power, "_npi_power", "_npi_power", "_npi_power_scalar", "_npi_rpower_scalar")
+mod = _arithmetic(np.mod, "_npi_mod", "_npi_mod", "", "")
+bitwise_and = _arithmetic(np.bitwise_and, "_npi_bitwise_and", "_npi_bitwise_and", "", "")
+bitwise_or = _arithmetic(np.bitwise_or, "_npi_bitwise_or", "_npi_bitwise_or", "", "")
+bitwise_xor = _arithmetic(np.bitwise_xor, "_npi_bitwise_xor", "_npi_bitwise_xor", "", "")
+_maximum = _arithmetic(np.maximum, "_npi_maximum", "_npi_maximum", "_npi_maximum_scalar", "_npi_maximum_scalar")
+_minimum = _arithmetic(np.minimum, "_npi_minimum", "_npi_minimum", "_npi_minimum_scalar", "_npi_minimum_scalar")
+
+
+def maximum(x: Value, y: Value) -> Value:
+    """The larger of two numbers."""
+    return _signed(_maximum, x, y)
+
+
+def minimum(x: Value, y: Value) -> Value:
+    """The smaller of two numbers."""
+    return _signed(_minimum, x, y)
+
+
+def negative(value: Value) -> Value:
+    """The number with the other sign."""
+    return unary("_mul_scalar", value, np.negative, scalar=-1)
+
+
+def absolute(value: Value) -> Value:
+    """The number without its sign."""
+    return value if is_unsigned(value.dtype) else unary("abs", value, np.abs)
+
+
+def truncated_divide(x: Value, y: Value) -> Value:
+    """Whole numbers divided as C does, toward zero; exact up to 2**53 (beyond, int64 alone can be)."""
+    if all_known(x, y):
+        return fold(_truncating, x, y, dtype=x.dtype)
+    quotient = divide(cast(x, "float64"), cast(y, "float64"))
+    return cast(unary("trunc", quotient, np.trunc), x.dtype)
+
+
+def _truncating(x: Array, y: Array) -> Array:
+    quotient = np.abs(x) // np.where(y == 0, 1, np.abs(y))
+    return np.where((x < 0) != (y < 0), -quotient, quotient)
+
+
+def _signed(function: Callable[[Value, Value], Value], x: Value, y: Value) -> Value:
+    """A function of order; 64-bit whole numbers without a sign are carried as bits, so their sign bit is flipped around it."""
+    if x.dtype != "uint64":
+        return function(x, y)
+    flip = constant(np.array(np.iinfo(np.int64).min))
+    a, b = (bitwise_xor(reinterpret(value, "int64"), flip) for value in (x, y))
+    result = function(a, b)
+    return result if result.dtype == "bool" else reinterpret(bitwise_xor(result, flip), "uint64")
+
+
+def _comparison(function: Callable[..., Array], op: str, reverse: str) -> Callable[[Value, Value], Value]:
+    """A binary primitive that answers in bool."""
+
+    def compare(x: Value, y: Value) -> Value:
+        if all_known(x, y):
+            return fold(function, x, y, dtype="bool")
+        shape = broadcast_shape(x, y)
+        for value, other, name in ((y, x, op), (x, y, reverse)):
+            number = scalar_of(value, other.shape)
+            if number is not None:
+                return emit(f"{name}_scalar", [other], shape, "bool", scalar=number)
+        return emit(op, [x, y], shape, "bool")
+
+    return lambda x, y: _signed(compare, x, y)
+
+
+equal = _comparison(np.equal, "_npi_equal", "_npi_equal")
+not_equal = _comparison(np.not_equal, "_npi_not_equal", "_npi_not_equal")
+less = _comparison(np.less, "_npi_less", "_npi_greater")
+less_equal = _comparison(np.less_equal, "_npi_less_equal", "_npi_greater_equal")
+greater = _comparison(np.greater, "_npi_greater", "_npi_less")
+greater_equal = _comparison(np.greater_equal, "_npi_greater_equal", "_npi_less_equal")
+
+
+def logical_not(value: Value) -> Value:
+    """The other truth value."""
+    return unary("_npi_logical_not", value, np.logical_not)
+
+
+def logical_and(x: Value, y: Value) -> Value:
+    """Whether both are true."""
+    return bitwise_and(x, y)
+
+
+def logical_or(x: Value, y: Value) -> Value:
+    """Whether one of them is true."""
+    return bitwise_or(x, y)
+
+
+def logical_xor(x: Value, y: Value) -> Value:
+    """Whether exactly one is true."""
+    return bitwise_xor(x, y)
+
+
+def bitwise_not(value: Value) -> Value:
+    """Every bit turned."""
+    return unary("_npi_bitwise_not", value, np.bitwise_not)
+
+
+def where(condition: Value, x: Value, y: Value) -> Value:
+    """`x` where the condition (bool) holds, else `y`."""
+    if all_known(condition, x, y):
+        return fold(np.where, condition, x, y, dtype=x.dtype)
+    return emit("_npi_where", [condition, x, y], broadcast_shape(condition, x, y), x.dtype)

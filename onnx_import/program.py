@@ -1,0 +1,160 @@
+"""A graph that runs: traced for the inputs at hand, remembered, and run again.
+
+    feeds -> key -> block -> stages -> (guard -> block)* -> outputs
+
+A trace is a chain of blocks. A block's stages are MXNet symbols, bound once, and calls of host functions; together they fill
+the program's slots. A block ends where the trace had to look at numbers: the next one is found by what they are. A graph
+that needs no such look, and no host function, is one block of one symbol. Blocks are remembered, the oldest feeds' forgotten first.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from onnx_import.dtypes import Array, carry, deliver, name_of
+from onnx_import.errors import InvalidInput
+from onnx_import.graph import Graph, Type, ValueInfo
+from onnx_import.lower import lower
+from onnx_import.nd import tape
+from onnx_import.nd.value import Value
+from onnx_import.stages import Block, Parameters
+from onnx_import.trace import Restart, Trace
+
+CAPACITY = 32
+"""Feeds (their shapes, and the values of static ones) whose traces are remembered."""
+
+
+class Program:
+    """One graph, run by `run`. Not to be used by two threads: MXNet is not."""
+
+    def __init__(self, graph: Graph, parameters: Parameters | None = None, capacity: int = CAPACITY) -> None:
+        self.graph = graph
+        self.parameters = parameters or Parameters()
+        self.static: set[str] = set()
+        self.last: list[Block] = []
+        """The blocks of the run before, for reports."""
+        self._blocks: OrderedDict[Any, dict[Any, Block]] = OrderedDict()
+        self._capacity = capacity
+        self._dtypes = {info.name: info.type for info in graph.inputs}
+
+    def run(self, feeds: dict[str, Any]) -> list[Any]:
+        """The outputs in order, of inputs by name: arrays, lists of them for sequences, None for an empty optional.
+
+        InvalidInput where a feed is absent, unknown, or of another dtype or rank than the model's input.
+        """
+        taken = {info.name: _carried(info, feeds) for info in self.graph.inputs if info.name in feeds or self._is_required(info)}
+        unknown = sorted(set(feeds) - set(taken))
+        if unknown:
+            raise InvalidInput(f"the model has no input {unknown[0]!r}; it has {[info.name for info in self.graph.inputs]}")
+        outputs, dtypes = self.call(taken)
+        return [_delivered(value, dtype) for value, dtype in zip(outputs, dtypes, strict=True)]
+
+    def call(self, feeds: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+        """Outputs and their dtypes, of feeds by name; all in carrier dtypes. A feed is a pair of array and dtype, or a list, or None."""
+        key = tuple((name, _key(value, name in self.static)) for name, value in feeds.items())
+        chain = self._blocks.get(key)
+        if chain is not None:
+            self._blocks.move_to_end(key)
+            found = self._replay(chain, feeds)
+            if found is not None:
+                return found
+        return self._trace(feeds)
+
+    def _is_required(self, info: ValueInfo) -> bool:
+        return info.name not in self.graph.initializers and info.type.kind != "optional"
+
+    def _replay(self, chain: dict[Any, Block], feeds: dict[str, Any]) -> tuple[list[Any], list[Any]] | None:
+        """Outputs by remembered blocks; None where these numbers lead to a block that is not there yet."""
+        slots: list[Any] = []
+        _flatten(list(feeds.values()), slots)
+        at: tuple[Any, ...] = ()
+        self.last = []
+        while (block := chain.get(at)) is not None:
+            self.last.append(block)
+            seen = block.run(slots)
+            if block.outputs is not None:
+                return block.results(slots)
+            at = (*at, seen)
+        return None
+
+    def _trace(self, feeds: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+        while True:
+            trace = Trace(self.parameters, self.static)
+            with tape.writing(trace):
+                try:
+                    given = {name: trace.feed(name, value) for name, value in feeds.items()}
+                    outputs = lower(self.graph, given)
+                    results = trace.finish(outputs)
+                    break
+                except Restart as restart:
+                    self.static |= restart.names
+        key = tuple((name, _key(value, name in self.static)) for name, value in feeds.items())
+        chain = self._blocks.setdefault(key, {})
+        chain.update(trace.blocks)
+        self._blocks.move_to_end(key)
+        while len(self._blocks) > self._capacity:
+            self._blocks.popitem(last=False)
+        self.last = list(trace.blocks.values())
+        return results
+
+
+def _carried(info: ValueInfo, feeds: dict[str, Any]) -> Any:
+    if info.name not in feeds:
+        raise InvalidInput(f"input {info.name!r} is missing")
+    return _checked(info.name, info.type, feeds[info.name])
+
+
+def _checked(name: str, kind: Type, value: Any) -> Any:
+    """A feed as `call` takes it."""
+    if value is None:
+        if kind.kind != "optional":
+            raise InvalidInput(f"input {name!r} is None, and is no optional")
+        return None
+    if kind.kind == "optional" and kind.element is not None:
+        return _checked(name, kind.element, value)
+    if kind.kind == "sequence":
+        if not isinstance(value, (list, tuple)) or kind.element is None:
+            raise InvalidInput(f"input {name!r} is a sequence; a list of arrays is needed")
+        return [_checked(name, kind.element, item) for item in value]
+    array: Array = carry(value)
+    dtype = name_of(value)
+    if dtype != kind.dtype:
+        raise InvalidInput(f"input {name!r} is {dtype}; the model takes {kind.dtype}")
+    if kind.shape is not None and len(kind.shape) != array.ndim:
+        raise InvalidInput(f"input {name!r} has {array.ndim} axes; the model takes {len(kind.shape)}: {list(kind.shape)}")
+    for axis, (size, wanted) in enumerate(zip(array.shape, kind.shape or (), strict=False)):
+        if isinstance(wanted, int) and wanted != size:
+            raise InvalidInput(f"input {name!r} is {size} long on axis {axis}; the model takes {wanted}")
+    return array, dtype
+
+
+def _key(value: Any, is_static: bool) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return tuple(_key(item, is_static) for item in value)
+    array, dtype = value
+    if not is_static:
+        return dtype, array.shape
+    return dtype, array.shape, array.tobytes() if array.dtype != object else tuple(array.ravel())
+
+
+def _flatten(values: list[Any], slots: list[Any]) -> None:
+    """Append the arrays of feeds to the slots, in the order in which `Trace.feed` numbers them."""
+    for value in values:
+        if isinstance(value, list):
+            _flatten(value, slots)
+        elif value is not None:
+            slots.append(value[0])
+
+
+def _delivered(value: Any, dtype: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return [_delivered(item, kind) for item, kind in zip(value, dtype, strict=True)]
+    return deliver(value, dtype)
+
+
+__all__ = ["CAPACITY", "Program", "Value"]

@@ -1,0 +1,295 @@
+"""What a block of a program does: MXNet symbols bound once, and calls of host functions, between numbered slots.
+
+`plan` cuts the nodes that the wanted values need into stages: every MXNet node that needs no host call first, as one symbol;
+then the host calls that are ready; then the nodes behind them; and so on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from onnx_import.dtypes import CARRIERS, Array
+from onnx_import.nd.value import TapeNode
+from serving.backends.mxnet import Executor, first_line
+from serving.backends.mxnet_import import import_mxnet
+
+Place = tuple[TapeNode, int]
+
+
+class Parameters:
+    """Constants as MXNet arrays, equal ones once: every symbol of a program is bound to the same memory."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, tuple[Array, Any]] = {}
+        self._by_digest: dict[tuple[Any, ...], Any] = {}
+
+    def get(self, array: Array) -> Any:
+        """The MXNet array of a constant."""
+        found = self._by_id.get(id(array))
+        if found is not None:
+            return found[1]
+        flat = np.ascontiguousarray(array)
+        digest = (array.dtype, array.shape, hashlib.blake2b(flat, digest_size=16).digest())
+        if digest not in self._by_digest:
+            self._by_digest[digest] = import_mxnet().nd.array(flat.reshape(array.shape), dtype=array.dtype)
+        self._by_id[id(array)] = (array, self._by_digest[digest])
+        return self._by_digest[digest]
+
+
+@dataclass
+class SymbolStage:
+    """One MXNet symbol: which slots it is fed from, and how many it fills."""
+
+    text: str
+    constants: dict[str, Array]
+    feeds: list[tuple[str, int, tuple[int, ...], str]]
+    outputs: list[tuple[tuple[int, ...], str]]
+    parameters: Parameters
+    _executor: Executor | None = None
+
+    def bind(self) -> Executor:
+        """The symbol bound to its parameters and to memory for its feeds."""
+        mx = import_mxnet()
+        symbol = mx.sym.load_json(self.text)
+        arrays = {name: self.parameters.get(array) for name, array in self.constants.items()}
+        states = set(symbol.list_auxiliary_states())
+        inputs = {name: mx.nd.zeros(shape, dtype=CARRIERS[dtype]) for name, _, shape, dtype in self.feeds}
+        arguments = {name: array for name, array in arrays.items() if name not in states}
+        return Executor(symbol, arguments, {name: arrays[name] for name in states}, inputs)
+
+    def run(self, slots: list[Any]) -> None:
+        """Append the outputs to the slots."""
+        mx = import_mxnet()
+        with mx.util.np_shape(True):
+            try:
+                if self._executor is None:
+                    self._executor = self.bind()
+                executor = self._executor
+                for name, slot, _, _ in self.feeds:
+                    executor.views[name][...] = slots[slot]
+                results = executor.run()
+            except (mx.MXNetError, RuntimeError) as error:
+                raise LoweringError(f"MXNet refuses a graph that was lowered for it: {first_line(error)}") from error
+            # The next run of the same symbol writes into the same memory.
+            copies = [result.copy() for result in results]
+        self._check(copies)
+        slots.extend(copies)
+
+    def _check(self, results: list[Array]) -> None:
+        for result, (shape, dtype) in zip(results, self.outputs, strict=True):
+            if result.shape != shape or result.dtype != CARRIERS[dtype]:
+                raise LoweringError(f"MXNet gives {result.dtype}{list(result.shape)} where {CARRIERS[dtype]}{list(shape)} was lowered")
+
+
+class LoweringError(RuntimeError):
+    """A converter emitted what MXNet does not take, or takes for something else: a defect of this package."""
+
+
+@dataclass
+class HostStage:
+    """One call of a host function. `is_open` says that its outputs' shapes are told by the run alone."""
+
+    function: Callable[..., Any]
+    arguments: list[Any]
+    is_open: bool
+    seen: Any = None
+    opened: list[Any] = field(default_factory=list)
+
+    def run(self, slots: list[Any]) -> Any:
+        """Append the outputs to the slots; of open ones also give what a trace depends on: their structure and shapes."""
+        results = self.function(*[_argument(value, slots) for value in self.arguments])
+        if not self.is_open:
+            slots.extend(results)
+            return None
+        self.opened = [_place(result, slots) for result in results]
+        self.seen = _structure(self.opened)
+        return self.seen
+
+
+@dataclass(frozen=True)
+class Slot:
+    """An argument that comes from a slot."""
+
+    number: int
+
+
+@dataclass
+class Block:
+    """Stages, and either the outputs or the guard whose numbers lead to the next block."""
+
+    stages: list[SymbolStage | HostStage]
+    guard: list[int]
+    outputs: list[Any] | None = None
+
+    def run(self, slots: list[Any]) -> tuple[Any, ...]:
+        """Run the stages; what was seen at the end, which is the key of the next block."""
+        seen = None
+        for stage in self.stages:
+            seen = stage.run(slots)
+        if self.guard:
+            array = slots[self.guard[0]]
+            return (array.tobytes() if array.dtype != object else tuple(array.ravel()),)
+        return (seen,)
+
+    def results(self, slots: list[Any]) -> tuple[list[Any], list[Any]]:
+        """The outputs and their dtypes."""
+        assert self.outputs is not None
+        pairs = [_result(template, slots) for template in self.outputs]
+        return [value for value, _ in pairs], [dtype for _, dtype in pairs]
+
+
+def plan(targets: list[Place], closing: TapeNode | None, parameters: Parameters, base: int) -> tuple[list[Any], dict[Any, int]]:
+    """The stages that compute the targets, `closing` (a host node of open shape) last; and the slot of each target."""
+    nodes = _needed([node for node, _ in targets] + ([closing] if closing else []))
+    levels: dict[int, int] = {}
+    for node in nodes:
+        before = [levels[id(source)] + (node.kind != source.kind) for source, _ in node.inputs if id(source) in levels]
+        levels[id(node)] = max([*before, 0 if node.kind == "op" else 1])
+    wanted = {(id(node), index) for node, index in targets}
+    for node in nodes:
+        wanted.update((id(s), i) for s, i in node.inputs if id(s) in levels and levels[id(s)] != levels[id(node)])
+        if node.kind == "host":
+            wanted.update((id(s), i) for s, i in node.inputs if id(s) in levels)
+    stages: list[Any] = []
+    places: dict[Any, int] = {}
+    for level in sorted(set(levels.values())):
+        members = [node for node in nodes if levels[id(node)] == level and node is not closing]
+        if members and members[0].kind == "op":
+            base = _add_symbol(members, wanted, places, stages, parameters, base)
+        for node in members:
+            if node.kind == "host":
+                stages.append(_host_stage(node, places, False))
+                for index in range(len(node.outputs)):
+                    places[id(node), index] = base
+                    base += 1
+    if closing is not None:
+        stages.append(_host_stage(closing, places, True))
+    return stages, places
+
+
+def _needed(targets: list[TapeNode]) -> list[TapeNode]:
+    """Ops and host calls that the targets need, themselves included, in the order of the tape."""
+    found: dict[int, TapeNode] = {}
+    stack = [node for node in targets if node.kind in ("op", "host")]
+    while stack:
+        node = stack.pop()
+        if id(node) not in found:
+            found[id(node)] = node
+            stack.extend(source for source, _ in node.inputs if source.kind in ("op", "host"))
+    return sorted(found.values(), key=lambda node: node.number)
+
+
+def _add_symbol(
+    members: list[TapeNode], wanted: set[Any], places: dict[Any, int], stages: list[Any], parameters: Parameters, base: int
+) -> int:
+    """One symbol of nodes; the next free slot."""
+    writer = _Writer(places)
+    for node in members:
+        writer.add(node)
+    heads = [(node, index) for node in members for index in range(len(node.outputs)) if (id(node), index) in wanted]
+    outputs = [(node.outputs[index][0] or (), node.outputs[index][1]) for node, index in heads]
+    stages.append(SymbolStage(writer.text(heads), writer.constants, writer.feeds, outputs, parameters))
+    for node, index in heads:
+        places[id(node), index] = base
+        base += 1
+    return base
+
+
+class _Writer:
+    """Nodes as MXNet's symbol JSON."""
+
+    def __init__(self, places: dict[Any, int]) -> None:
+        self.constants: dict[str, Array] = {}
+        self.feeds: list[tuple[str, int, tuple[int, ...], str]] = []
+        self._places = places
+        self._nodes: list[dict[str, Any]] = []
+        self._numbers: dict[Any, int] = {}
+
+    def add(self, node: TapeNode) -> None:
+        inputs = [[*self._source(source, index), 0] for source, index in node.inputs]
+        self._numbers[id(node)] = len(self._nodes)
+        self._nodes.append({"op": node.op, "name": node.name, "attrs": node.attrs, "inputs": inputs})
+
+    def text(self, heads: list[Place]) -> str:
+        variables = [number for number, node in enumerate(self._nodes) if node["op"] == "null"]
+        ends = [[self._numbers[id(node)], index, 0] for node, index in heads]
+        version = {"mxnet_version": ["int", 10901], "is_np_shape": ["int", 1]}
+        return json.dumps({"nodes": self._nodes, "arg_nodes": variables, "heads": ends, "attrs": version})
+
+    def _source(self, node: TapeNode, index: int) -> tuple[int, int]:
+        if id(node) in self._numbers:
+            return self._numbers[id(node)], index
+        if node.kind in ("op", "host"):  # of an earlier stage
+            shape, dtype = node.outputs[index]
+            return self._variable((id(node), index), f"{node.name}_{index}", self._places[id(node), index], shape or (), dtype)
+        shape, dtype = node.outputs[0]
+        if node.kind == "const":
+            assert node.array is not None
+            self.constants[node.name] = node.array
+            return self._variable(id(node), node.name, -1, shape or (), dtype)
+        return self._variable(id(node), node.name, node.slot, shape or (), dtype)
+
+    def _variable(self, key: Any, name: str, slot: int, shape: tuple[int, ...], dtype: str) -> tuple[int, int]:
+        if key not in self._numbers:
+            self._numbers[key] = len(self._nodes)
+            self._nodes.append({"op": "null", "name": name, "inputs": []})
+            if slot >= 0:
+                self.feeds.append((name, slot, shape, dtype))
+        return self._numbers[key], 0
+
+
+def _host_stage(node: TapeNode, places: dict[Any, int], is_open: bool) -> HostStage:
+    function, arguments = node.call
+    return HostStage(function, [_bound(value, places) for value in arguments], is_open)
+
+
+def _bound(value: Any, places: dict[Any, int]) -> Any:
+    """A host call's argument: slots in place of nodes."""
+    if isinstance(value, list):
+        return [_bound(item, places) for item in value]
+    if isinstance(value, tuple):
+        node, index = value
+        if node.kind == "const":
+            return node.array
+        return Slot(node.slot if node.kind == "feed" else places[id(node), index])
+    return value
+
+
+def _argument(value: Any, slots: list[Any]) -> Any:
+    if isinstance(value, Slot):
+        return slots[value.number]
+    return [_argument(item, slots) for item in value] if isinstance(value, list) else value
+
+
+def _place(result: Any, slots: list[Any]) -> Any:
+    """Put what a host function gave into slots: its structure, with slot and shape in place of arrays."""
+    if result is None:
+        return None
+    if isinstance(result, list):
+        return [_place(item, slots) for item in result]
+    slots.append(result)
+    return len(slots) - 1, tuple(result.shape)
+
+
+def _structure(opened: Any) -> Any:
+    """What a trace depends on."""
+    if isinstance(opened, list):
+        return tuple(_structure(item) for item in opened)
+    return None if opened is None else opened[1]
+
+
+def _result(template: Any, slots: list[Any]) -> tuple[Any, Any]:
+    """An output and its dtype, of its template."""
+    if isinstance(template, list):
+        pairs = [_result(item, slots) for item in template]
+        return [value for value, _ in pairs], [dtype for _, dtype in pairs]
+    if template is None:
+        return None, None
+    source, dtype = template
+    return (slots[source.number] if isinstance(source, Slot) else source.copy()), dtype
