@@ -62,7 +62,7 @@ def reference(model: onnx.ModelProto) -> Oracle:
         try:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return list(evaluator.run(None, dict(feeds)))
+                return evaluator.run(None, feeds)
         except NoAnswer as error:
             raise OracleError(f"the reference evaluator cannot run this model: {error}; {_REMEDY}") from error
 
@@ -79,7 +79,7 @@ def _line(error: BaseException) -> str:
 
 def _onnxruntime(model: onnx.ModelProto) -> Oracle | None:
     """onnxruntime as an oracle, or None for models that it refuses."""
-    import onnxruntime as ort
+    import onnxruntime as ort  # type: ignore[import-not-found,unused-ignore]
 
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL

@@ -10,13 +10,15 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 Function = Callable[..., Any]
+Given = TypeVar("Given", bound=Function)
 NEWEST = 1_000_000
 
 _OWN: dict[str, list[tuple[int, int, Function]]] = {}
@@ -26,14 +28,14 @@ class NoAnswer(RuntimeError):
     """One node could not be evaluated; the text names it."""
 
 
-def own(*ops: str, since: int = 1, until: int = NEWEST) -> Callable[[Function], Function]:
+def own(*ops: str, since: int = 1, until: int = NEWEST) -> Callable[[Given], Given]:
     """Evaluate operators by the decorated function from opset `since` to before `until`.
 
     Inputs are positional; keyword-only parameters get the attributes of their names (None where there is none), `outputs`
-    the number of outputs asked for. It gives an array or a tuple of them.
+    the number of outputs asked for, `op` the operator. It gives an array or a tuple of them.
     """
 
-    def register(function: Function) -> Function:
+    def register(function: Given) -> Given:
         for op in ops:
             _OWN.setdefault(op, []).append((since, until, function))
         return function
@@ -42,8 +44,8 @@ def own(*ops: str, since: int = 1, until: int = NEWEST) -> Callable[[Function], 
 
 
 def find_own(op: str, version: int) -> Function | None:
-    """The function registered for an operator in an opset."""
-    for module in ("elementwise", "legacy", "recurrent", "resize", "windows"):
+    """The function registered for an operator in an opset of its domain."""
+    for module in ("control", "legacy", "ml", "recurrent", "resize", "transposed", "windows"):
         importlib.import_module(f"onnx_import.oracle.{module}")
     return next((function for since, until, function in _OWN.get(op, ()) if since <= version < until), None)
 
@@ -60,8 +62,12 @@ class _Own(OpRun):
         self._names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
         self._outputs = len(node.output)
 
+    def need_context(self) -> bool:
+        """Whether the function evaluates graphs, which read outer results."""
+        return "context" in self._names
+
     def _run(self, *inputs: Any, **attributes: Any) -> tuple[Any, ...]:
-        given = {**attributes, "outputs": self._outputs}
+        given = {**attributes, "outputs": self._outputs, "op": self.onnx_node.op_type}
         found = type(self).function(*inputs, **{name: given.get(name) for name in self._names})
         return found if isinstance(found, tuple) else (found,)
 
@@ -75,14 +81,16 @@ class Evaluator(ReferenceEvaluator):
 
     def _load_impl(self, node: onnx.NodeProto, input_types: Any = None) -> Any:
         version = self.opsets.get(node.domain, 1)
-        function = find_own(node.op_type, version) if node.domain == "" else None
+        function = find_own(node.op_type, version) if node.domain in ("", "ai.onnx.ml") else None
         if function is not None:
             return type(f"{node.op_type}_own", (_Own,), {"function": staticmethod(function)})
         found = super()._load_impl(node, input_types)
         plain = _of_its_version(node, version)
         return found if plain is node else lambda _, run_params: found(plain, run_params)
 
-    def run(self, output_names: Any, feed_inputs: Mapping[str, Any], attributes: Any = None, **keywords: Any) -> Any:
+    def run(  # type: ignore[override]  # shape annotations are not checked here
+        self, output_names: Any, feed_inputs: Mapping[str, Any], attributes: Any = None, **_: Any
+    ) -> list[Any]:
         """The outputs in order; NoAnswer naming the node that could not be evaluated."""
         results = {"": None, **self.rt_inits_, **feed_inputs}
         for node, done in zip(self.rt_nodes_, self._last_reads, strict=False):
@@ -90,7 +98,12 @@ class Evaluator(ReferenceEvaluator):
                 results[name] = value
             for name in done:
                 results.pop(name, None)
-        return [results[name] for name in (output_names or self.output_names_)]
+        return [_plain(results[name]) for name in (output_names or self.output_names_)]
+
+
+def _plain(value: Any) -> Any:
+    """Text as objects, which is how callers of every engine feed and get it."""
+    return value.astype(object) if isinstance(value, np.ndarray) and value.dtype.kind in "US" else value
 
 
 def _evaluate(node: Any, results: Mapping[str, Any], attributes: Any) -> Iterable[Any]:

@@ -22,7 +22,7 @@ def softmax(x: Array, *, axis: int) -> Array:
     """Softmax of the rows of a flattened input."""
     rows = _flat(x, axis)
     powers = np.exp(rows - rows.max(axis=1, keepdims=True))
-    return (powers / powers.sum(axis=1, keepdims=True)).reshape(x.shape).astype(x.dtype)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), x.dtype).reshape(x.shape)
 
 
 @own("LogSoftmax", until=13)
@@ -30,7 +30,7 @@ def log_softmax(x: Array, *, axis: int) -> Array:
     """The logarithm of softmax, without a detour over its powers."""
     rows = _flat(x, axis)
     rows = rows - rows.max(axis=1, keepdims=True)
-    return (rows - np.log(np.exp(rows).sum(axis=1, keepdims=True))).reshape(x.shape).astype(x.dtype)
+    return np.asarray(rows - np.log(np.exp(rows).sum(axis=1, keepdims=True)), x.dtype).reshape(x.shape)
 
 
 @own("Hardmax", until=13)
@@ -55,7 +55,7 @@ def batch_normalization(
     shift = bias - mean * factor
     if x.dtype != np.float64:
         factor, shift = factor.astype(np.float32), shift.astype(np.float32)
-    return (x * factor.reshape(shape) + shift.reshape(shape)).astype(x.dtype)
+    return np.asarray(x * factor.reshape(shape) + shift.reshape(shape), x.dtype)
 
 
 @own("Dropout", until=12)
@@ -96,6 +96,18 @@ for _op in _BINARY:
 def reshape(x: Array, *, shape: list[int] | None) -> Array:
     """Reshape by an attribute; 0 keeps a size."""
     return x.reshape([x.shape[at] if size == 0 else size for at, size in enumerate(shape or [])])
+
+
+@own("Clip", since=6, until=11)
+def clip(x: Array, *, max: float, min: float) -> Array:  # noqa: A002 - ONNX's names
+    """Values between two attributes."""
+    return np.clip(x, x.dtype.type(min), x.dtype.type(max))
+
+
+@own("Squeeze", until=13)
+def squeeze(x: Array, *, axes: list[int] | None) -> Array:
+    """Axes of size 1 taken out, in whatever order they are listed."""
+    return np.squeeze(x, tuple(axes) if axes else None)
 
 
 @own("Concat", until=4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,7 +116,8 @@ def _along(x: Array, axes: Sequence[int], factors: Sequence[float], lengths: Seq
         wide[(slice(None),) * axis + (beyond,)] = rule.extrapolation_value
     if x.dtype.kind in "iu" and rule.mode != "nearest":
         wide = np.clip(np.rint(wide), np.iinfo(x.dtype).min, np.iinfo(x.dtype).max)
-    return wide.astype(x.dtype)
+    found: Array = wide.astype(x.dtype)
+    return found
 
 
 def _places(length: int, size: int, factor: float, region: tuple[float, float], rule: Rule) -> Array:
@@ -144,13 +145,13 @@ def _places(length: int, size: int, factor: float, region: tuple[float, float], 
 
 def _nearest(places: Array, size: int, how: str) -> Array:
     """The index of the input element that each output element copies."""
-    rounded = {
+    rules: dict[str, Callable[[Array], Array]] = {
         "floor": np.floor,
         "ceil": np.ceil,
-        "round_prefer_floor": lambda p: np.ceil(p - 0.5),
-        "round_prefer_ceil": lambda p: np.floor(p + 0.5),
-    }[how](places)
-    return np.asarray(np.clip(rounded, 0, size - 1).astype(np.int64))
+        "round_prefer_floor": lambda p: np.asarray(np.ceil(p - 0.5)),
+        "round_prefer_ceil": lambda p: np.asarray(np.floor(p + 0.5)),
+    }
+    return np.asarray(np.clip(rules[how](places), 0, size - 1).astype(np.int64))
 
 
 def _apply(x: Array, axis: int, places: Array, factor: float, rule: Rule) -> Array:

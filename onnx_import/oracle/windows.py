@@ -59,7 +59,7 @@ class Windows:
     def taps(self, padded: Array) -> Iterator[tuple[tuple[int, ...], Array]]:
         """For each place in the kernel, what it sees of every window: views of shape (N, C, *counts)."""
         for place in itertools.product(*map(range, self.kernel)):
-            yield place, padded[(..., *self.cut(place))]
+            yield place, padded[(slice(None), slice(None), *self.cut(place))]
 
     def cut(self, place: Sequence[int]) -> tuple[slice, ...]:
         """The slices of a padded input that a place in the kernel sees."""
@@ -100,7 +100,8 @@ def _depthwise(padded: Array, w: Array, where: Windows, y: Array) -> None:
     each = w.shape[0] // padded.shape[1]
     y[...] = 0
     for place, seen in where.taps(padded):
-        column = w[(slice(None), 0, *place)].reshape(1, -1, *[1] * (y.ndim - 2))
+        here: tuple[Any, ...] = (slice(None), 0, *place)
+        column = w[here].reshape(1, -1, *[1] * (y.ndim - 2))
         y += (np.repeat(seen, each, axis=1) if each > 1 else seen) * column
 
 
@@ -209,3 +210,16 @@ def lp_pool(
     where = Windows(x.shape[2:], kernel_shape, given, ceil_mode=ceil_mode)
     total = sum(np.abs(seen) ** p for _, seen in where.taps(where.pad(x, 0)))
     return np.asarray(total ** (1.0 / p)).astype(x.dtype)
+
+
+@own("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
+def global_pool(x: Array, *, op: str, p: float | None) -> Array:
+    """The mean, the largest or the p-norm of each channel."""
+    axes = tuple(range(2, x.ndim))
+    if op == "GlobalMaxPool":
+        return np.asarray(x.max(axis=axes, keepdims=True))
+    wide = x.astype(np.result_type(x.dtype, np.float32), copy=False)
+    if op == "GlobalAveragePool":
+        return np.asarray(wide.mean(axis=axes, keepdims=True).astype(x.dtype))
+    power = 2 if p is None else p
+    return np.asarray(((np.abs(wide) ** power).sum(axis=axes, keepdims=True) ** (1 / power)).astype(x.dtype))
