@@ -9,52 +9,68 @@ from typing import Any
 import numpy as np
 
 from onnx_import.dtypes import Array
-from onnx_import.errors import InvalidInput
+from onnx_import.errors import InvalidInput, InvalidModel
+
+Columns = dict[tuple[Any, ...], int]
+"""The output column of each n-gram."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """N-grams laid end to end, shortest first; `starts[n-1]` is where those of n tokens begin, `columns` has one entry each."""
+    """N-grams laid end to end, shortest first: `starts[n-1]` is where those of n tokens begin, `columns` has one entry each."""
 
     tokens: list[Any]
     starts: list[int]
     columns: list[int]
 
-    def table(self, low: int, high: int) -> dict[tuple[Any, ...], int]:
-        """The output column of each n-gram with `low` to `high` tokens."""
-        columns, number = {}, 0
+    def columns_of(self, low: int, high: int) -> Columns:
+        """The n-grams with `low` to `high` tokens."""
+        found, number = {}, 0
         for length, (start, end) in enumerate(itertools.pairwise([*self.starts, len(self.tokens)]), start=1):
             for first in range(start, end - length + 1, length):
+                if number >= len(self.columns):
+                    raise InvalidModel(f"the pool has more n-grams than the {len(self.columns)} of ngram_indexes")
                 if low <= length <= high:
-                    columns[tuple(self.tokens[first : first + length])] = self.columns[number]
+                    found[tuple(self.tokens[first : first + length])] = self.columns[number]
                 number += 1
-        return columns
-
-
-def count(x: Array, *, pool: Pool, lengths: tuple[int, int], max_skip_count: int) -> Array:
-    """Counts by row and column. N-grams of one token have nothing to skip: they are counted once."""
-    low, high = lengths
-    table = pool.table(low, high)
-    counts = np.zeros((len(x), max(pool.columns) + 1), dtype=np.float32)
-    for row, tokens in zip(counts, x.tolist(), strict=True):
-        for step in range(1, max_skip_count + 2):
-            for length in range(max(low, 1 if step == 1 else 2), high + 1):
-                for first in range(len(tokens) - (length - 1) * step):
-                    column = table.get(tuple(tokens[first : first + (length - 1) * step + 1 : step]))
-                    if column is not None:
-                        row[column] += 1
-    return counts
+        return found
 
 
 def vectorize(
-    x: Array, *, pool: Pool, lengths: tuple[int, int], max_skip_count: int, mode: str, weights: list[float] | None
+    x: Array,
+    *,
+    columns: Columns,
+    width: int,
+    lengths: tuple[int, int],
+    max_skip_count: int,
+    weighting: tuple[str, list[float] | None],
 ) -> tuple[Array]:
-    """Counts (TF), whether there are any (IDF) or counts again (TFIDF), the last two times the weight of the column."""
+    """Counts (TF), whether there are any (IDF) or counts again (TFIDF); the last two times the weight of the column.
+
+    The text has one weight for each n-gram of the pool; the reference evaluator and onnxruntime both take the weight at the
+    place of the output column, and so does this. It is the same where `ngram_indexes` counts up from 0.
+    """
     if x.ndim > 2:
         raise InvalidInput(f"TfIdfVectorizer takes [C] or [N, C], not {list(x.shape)}")
-    counts = count(np.atleast_2d(x), pool=pool, lengths=lengths, max_skip_count=max_skip_count)
+    mode, weights = weighting
+    counts = np.zeros((len(x) if x.ndim == 2 else 1, width), dtype=np.float32)
+    for row, tokens in zip(counts, np.atleast_2d(x).tolist(), strict=True):
+        for gram in _grams(tokens, lengths, max_skip_count):
+            column = columns.get(gram)
+            if column is not None:
+                row[column] += 1
     if mode == "IDF":
         counts = np.minimum(counts, 1)
     if mode != "TF" and weights:
-        counts = counts * np.asarray(weights, dtype=np.float32)[: counts.shape[1]]
+        counts = counts * np.asarray(weights, dtype=np.float32)[:width]
     return (counts if x.ndim == 2 else counts[0],)
+
+
+def _grams(tokens: list[Any], lengths: tuple[int, int], max_skip_count: int) -> Any:
+    """Every n-gram, with 0 to `max_skip_count` tokens left out between its own; single tokens, which skip nothing, once."""
+    low, high = lengths
+    for step in range(1, max_skip_count + 2):
+        for length in range(low if step == 1 else max(low, 2), high + 1):
+            span = (length - 1) * step + 1
+            for first in range(len(tokens) - span + 1):
+                yield tuple(tokens[first : first + span : step])

@@ -19,6 +19,11 @@ def true_indices(condition: Array, *, limit: int) -> tuple[Array]:
     return (np.flatnonzero(condition[:limit]).astype(np.int64),)
 
 
+def take(x: Array, places: Array, *, axis: int) -> tuple[Array]:
+    """The slices at some places along an axis."""
+    return (np.take(x, places, axis=axis),)
+
+
 def unique(x: Array, *, axis: int | None, sorted: int, unsigned: bool = False) -> tuple[Array, Array, Array, Array]:
     """Unique: the different elements, or slices along an axis, with first places, inverse and counts.
 
