@@ -64,7 +64,7 @@ def format_number(x: Array, *, dtype: str) -> tuple[Array]:
 
 def parse_number(x: Array, *, dtype: str) -> tuple[Array]:
     """Cast from text to `dtype`, in its carrier; NaN and signed INF in any case; a fraction is cut off for whole numbers."""
-    read: Callable[[str], Any] = float if is_float(dtype) else _truth if dtype == "bool" else _whole
+    read: Callable[[str], Any] = float if is_float(dtype) else _truth if dtype == "bool" else whole
     numbers = []
     for text in x.ravel():
         try:
@@ -79,7 +79,8 @@ def parse_number(x: Array, *, dtype: str) -> tuple[Array]:
         return (carry(np.array(numbers, np.float64 if is_float(dtype) else None).astype(true_dtype(dtype))).reshape(x.shape),)
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
+    """The whole number that a text says, a fraction cut off."""
     try:
         return int(text)  # exact where a float64 would not be
     except ValueError:
