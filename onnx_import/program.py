@@ -17,7 +17,6 @@ from onnx_import.errors import InvalidInput
 from onnx_import.graph import Graph, Type, ValueInfo
 from onnx_import.lower import lower
 from onnx_import.nd import tape
-from onnx_import.nd.value import Value
 from onnx_import.stages import Block, Parameters
 from onnx_import.trace import Restart, Trace
 
@@ -36,30 +35,33 @@ class Program:
         """The blocks of the run before, for reports."""
         self._blocks: OrderedDict[Any, dict[Any, Block]] = OrderedDict()
         self._capacity = capacity
-        self._dtypes = {info.name: info.type for info in graph.inputs}
 
     def run(self, feeds: dict[str, Any]) -> list[Any]:
         """The outputs in order, of inputs by name: arrays, lists of them for sequences, None for an empty optional.
 
         InvalidInput where a feed is absent, unknown, or of another dtype or rank than the model's input.
         """
-        taken = {info.name: _carried(info, feeds) for info in self.graph.inputs if info.name in feeds or self._is_required(info)}
-        unknown = sorted(set(feeds) - set(taken))
-        if unknown:
-            raise InvalidInput(f"the model has no input {unknown[0]!r}; it has {[info.name for info in self.graph.inputs]}")
-        outputs, dtypes = self.call(taken)
+        outputs, dtypes = self.call(self._taken(feeds))
         return [_delivered(value, dtype) for value, dtype in zip(outputs, dtypes, strict=True)]
 
     def call(self, feeds: dict[str, Any]) -> tuple[list[Any], list[Any]]:
         """Outputs and their dtypes, of feeds by name; all in carrier dtypes. A feed is a pair of array and dtype, or a list, or None."""
-        key = tuple((name, _key(value, name in self.static)) for name, value in feeds.items())
-        chain = self._blocks.get(key)
+        root = self._root(feeds)
+        chain = self._blocks.get(root)
         if chain is not None:
-            self._blocks.move_to_end(key)
+            self._blocks.move_to_end(root)
             found = self._replay(chain, feeds)
             if found is not None:
                 return found
         return self._trace(feeds)
+
+    def _taken(self, feeds: dict[str, Any]) -> dict[str, Any]:
+        """Feeds as `call` takes them, checked against the graph's inputs."""
+        taken = {info.name: _carried(info, feeds) for info in self.graph.inputs if info.name in feeds or self._is_required(info)}
+        unknown = sorted(set(feeds) - set(taken))
+        if unknown:
+            raise InvalidInput(f"the model has no input {unknown[0]!r}; it has {[info.name for info in self.graph.inputs]}")
+        return taken
 
     def _is_required(self, info: ValueInfo) -> bool:
         return info.name not in self.graph.initializers and info.type.kind != "optional"
@@ -78,25 +80,35 @@ class Program:
             at = (*at, seen)
         return None
 
+    def blocks(self, feeds: dict[str, Any]) -> list[Block]:
+        """The blocks of feeds as `run` takes them; the last one is not run, so that weights need not be bound for it."""
+        trace, outputs = self._lowered(self._taken(feeds))
+        with tape.writing(trace):
+            return trace.finish_unrun(outputs)
+
     def _trace(self, feeds: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+        trace, outputs = self._lowered(feeds)
+        results = trace.finish(outputs)
+        chain = self._blocks.setdefault(self._root(feeds), {})
+        chain.update(trace.blocks)
+        while len(self._blocks) > self._capacity:
+            self._blocks.popitem(last=False)
+        self.last = list(trace.blocks.values())
+        return results
+
+    def _lowered(self, feeds: dict[str, Any]) -> tuple[Trace, list[Any]]:
+        """A trace of the graph, and the values of its outputs."""
         while True:
             trace = Trace(self.parameters, self.static)
             with tape.writing(trace):
                 try:
                     given = {name: trace.feed(name, value) for name, value in feeds.items()}
-                    outputs = lower(self.graph, given)
-                    results = trace.finish(outputs)
-                    break
+                    return trace, lower(self.graph, given)
                 except Restart as restart:
                     self.static |= restart.names
-        key = tuple((name, _key(value, name in self.static)) for name, value in feeds.items())
-        chain = self._blocks.setdefault(key, {})
-        chain.update(trace.blocks)
-        self._blocks.move_to_end(key)
-        while len(self._blocks) > self._capacity:
-            self._blocks.popitem(last=False)
-        self.last = list(trace.blocks.values())
-        return results
+
+    def _root(self, feeds: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple((name, _key(value, name in self.static)) for name, value in feeds.items())
 
 
 def _carried(info: ValueInfo, feeds: dict[str, Any]) -> Any:
@@ -155,6 +167,3 @@ def _delivered(value: Any, dtype: Any) -> Any:
     if isinstance(value, list):
         return [_delivered(item, kind) for item, kind in zip(value, dtype, strict=True)]
     return deliver(value, dtype)
-
-
-__all__ = ["CAPACITY", "Program", "Value"]

@@ -85,9 +85,18 @@ class Trace(Tape):
     def finish(self, outputs: list[Any]) -> tuple[list[Any], list[Any]]:
         """Run what the outputs need, close the last block, and give the outputs and their dtypes."""
         self._run(_pending(outputs), None)
+        return self._close(outputs).results(self.slots)
+
+    def finish_unrun(self, outputs: list[Any]) -> list[Block]:
+        """All blocks, the last one planned but not run."""
+        self._plan(_pending(outputs), None)
+        self._close(outputs)
+        return list(self.blocks.values())
+
+    def _close(self, outputs: list[Any]) -> Block:
         block = self._block()
         block.outputs = [_template(value) for value in outputs]
-        return block.results(self.slots)
+        return block
 
     def _argument(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -101,11 +110,20 @@ class Trace(Tape):
 
     def _run(self, targets: list[Value], closing: TapeNode | None) -> list[Any]:
         """Run what the targets need, which become slots; and last `closing`, a host node of open shape, giving its results."""
+        stages = self._plan(targets, closing)
+        for stage in stages:
+            stage.run(self.slots)
+        if closing is None:
+            return []
+        last = stages[-1]
+        self._end_block([], (last.seen,))
+        return list(last.opened)
+
+    def _plan(self, targets: list[Value], closing: TapeNode | None) -> list[Any]:
+        """Add the stages that compute the targets to the block; the targets are slots from then on."""
         block = self._block()
         pairs = [(value.node, value.index) for value in targets if value.node is not None]
         stages, places = plan(pairs, closing, self._parameters, len(self.slots))
-        for stage in stages:
-            stage.run(self.slots)
         block.stages.extend(stages)
         for value in targets:
             value.node = self._slot_node(places[id(value.node), value.index], value.shape, value.dtype)
@@ -113,11 +131,7 @@ class Trace(Tape):
         self.nodes.clear()
         self._same.clear()
         self._constants.clear()
-        if closing is None:
-            return []
-        last = stages[-1]
-        self._end_block([], (last.seen,))
-        return list(last.opened)
+        return stages
 
     def _held_back(self, closing: TapeNode | None = None) -> list[Value]:
         """Pending values that somebody still needs."""
