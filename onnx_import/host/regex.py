@@ -86,15 +86,19 @@ class Parser:
                 branches.append(Sequence(tuple(items)))
                 items = []
             elif self.accept("\\Q"):
-                stop = self.pattern.find("\\E", self.place)
-                text = self.pattern[self.place :] if stop < 0 else self.until("\\E")
-                self.place = len(self.pattern) if stop < 0 else self.place
-                items.extend(literal(ord(letter), flags) for letter in text)
+                items.extend(self.quoted(flags))
             elif self.ahead("(?") and (changed := self.bare_flags(flags)):
                 flags = changed
             else:
                 items.append(self.repeated(self.atom(flags)))
         return Alternatives((*branches, Sequence(tuple(items))))
+
+    def quoted(self, flags: Flags) -> list[Tree]:
+        r"""What stands after `\Q`, to `\E` or to the end; what follows repeats the last character."""
+        text, _, rest = self.pattern[self.place :].partition("\\E")
+        self.place = len(self.pattern) - len(rest)
+        items = [literal(ord(letter), flags) for letter in text]
+        return [*items[:-1], *(self.repeated(item) for item in items[-1:])]
 
     def bare_flags(self, flags: Flags) -> Flags | None:
         """The flags after `(?ims-ims)`, or None where a group begins."""

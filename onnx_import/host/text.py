@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from onnx_import.dtypes import Array, bounds, carry, deliver, is_float, true_dtype
+from onnx_import.dtypes import SMALL_FLOATS, Array, bounds, carry, deliver, is_float, is_integer, is_unsigned, true_dtype
 from onnx_import.errors import InvalidInput
 from onnx_import.host import regex
 
@@ -59,7 +59,10 @@ def equal(x: Array, y: Array) -> tuple[Array]:
 
 def format_number(x: Array, *, dtype: str) -> tuple[Array]:
     """Cast to text: the shortest digits that read back as the same number of `dtype`."""
-    return (np.asarray(deliver(x, dtype).astype(np.str_), dtype=object),)
+    numbers = x if is_integer(dtype) and dtype != "uint64" else deliver(x, dtype)
+    if dtype in SMALL_FLOATS:  # numpy cannot write them
+        return (_texts([str(number) for number in numbers.ravel()]).reshape(x.shape),)
+    return (np.asarray(numbers.astype(np.str_), dtype=object),)
 
 
 def parse_number(x: Array, *, dtype: str) -> tuple[Array]:
@@ -75,8 +78,9 @@ def parse_number(x: Array, *, dtype: str) -> tuple[Array]:
         low, high = bounds(dtype)
         if outside := [number for number in numbers if not low <= number <= high]:
             raise InvalidInput(f"{outside[0]} is no {dtype}")
+    widest = np.float64 if is_float(dtype) else np.uint64 if is_unsigned(dtype) else np.int64
     with np.errstate(over="ignore"):  # what is too large for a narrow float is infinite
-        return (carry(np.array(numbers, np.float64 if is_float(dtype) else None).astype(true_dtype(dtype))).reshape(x.shape),)
+        return (carry(np.array(numbers, widest).astype(true_dtype(dtype))).reshape(x.shape),)
 
 
 def whole(text: str) -> int:

@@ -119,12 +119,13 @@ def _encode(x: Value, table: dict[Any, Any], default: Any, dtype: str) -> Value:
         return found
     keys, values = list(table), [*table.values(), default]
     wide = nd.expand_dims(x, [x.rank])
-    hits = nd.equal(wide, nd.constant(np.array(keys), x.dtype))
+    hits = nd.cast(nd.equal(wide, nd.constant(np.array(keys), x.dtype)), "int32")
     if lookup.NAN in keys:
-        hits = nd.logical_or(hits, nd.logical_and(nd.not_equal(wide, wide), nd.constant(np.array([k != k for k in keys]))))
+        is_nan = nd.constant(np.array([key != key for key in keys], np.int32))
+        hits = nd.add(hits, nd.multiply(nd.cast(nd.not_equal(wide, wide), "int32"), is_nan))
     # The first hit, or the column of hits behind the keys that stands for the default.
     always = nd.expand(nd.constant(np.ones(1, np.int32)), (*x.shape, 1))
-    columns = nd.concatenate([nd.cast(hits, "int32"), always], x.rank)
+    columns = nd.concatenate([hits, always], x.rank)
     place = nd.emit("_npi_argmax", [columns], x.shape, "int64", axis=x.rank, keepdims=False)
     return nd.emit("take", [nd.constant(np.array(values), dtype), place], x.shape, dtype, axis=0, mode="clip")
 
