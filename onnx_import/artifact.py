@@ -1,0 +1,201 @@
+"""A converted model on disk: what MXNet loads, what our server adds to it, and where it came from.
+
+    model-symbol.json   one MXNet symbol, for the sizes that it was traced at, or for any size where it turned out the same for others
+    model-0000.params   its parameters, and the larger tensors of the graph
+    model-shapes.json   the inputs, as the MXNet backend reads them
+    model-graph.json    the graph itself, where the symbol does not cover every input: lowered anew for sizes not seen before
+    conversion.json     source, operators, inputs and outputs, passes, whether stock MXNet alone can run it, largest errors
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tarfile
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnx_import.dtypes import Array
+from onnx_import.errors import InvalidModel
+from onnx_import.graph import Graph, Type
+from onnx_import.graph_file import Store, from_document, to_document
+from onnx_import.program import Program
+from onnx_import.stages import Block, HostStage, SymbolStage
+from serving.backends.mxnet_import import import_mxnet
+
+SYMBOL, PARAMS, SHAPES, GRAPH, REPORT = (
+    "model-symbol.json",
+    "model-0000.params",
+    "model-shapes.json",
+    "model-graph.json",
+    "conversion.json",
+)
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """What a graph became at one choice of sizes.
+
+    `symbol` is its only stage where it is one MXNet symbol; `covers` says for which sizes: "any", "rows" (any number of rows) or "these".
+    """
+
+    blocks: list[Block]
+    symbol: SymbolStage | None
+    covers: str
+    custom: tuple[str, ...]
+
+
+def lower(program: Program, feeds: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]) -> Lowered:
+    """Trace a program for feeds, and for `others` (under "rows" and "any") to see for which sizes the symbol holds."""
+    blocks = program.blocks(dict(feeds))
+    stages = [stage for block in blocks for stage in block.stages]
+    custom = tuple(sorted({stage.function.__name__ for stage in stages if isinstance(stage, HostStage)}))
+    first = stages[0] if len(stages) == 1 and len(blocks) == 1 and isinstance(stages[0], SymbolStage) else None
+    if first is None or program.static:
+        return Lowered(blocks, first, "these", custom)
+    covers = "these"
+    for name in ("rows", "any"):
+        if name in others and not _is_same(program, first, blocks[0], others[name]):
+            break
+        covers = name
+    return Lowered(blocks, first, covers, custom)
+
+
+def _is_same(program: Program, stage: SymbolStage, block: Block, feeds: Mapping[str, Any]) -> bool:
+    """Whether other feeds give the same symbol with the same constants and outputs."""
+    (other, *more) = program.blocks(dict(feeds))
+    if more or len(other.stages) != 1 or not isinstance(other.stages[0], SymbolStage):
+        return False
+    second = other.stages[0]
+    return (
+        second.text == stage.text
+        and second.constants.keys() == stage.constants.keys()
+        and all(_equal(array, second.constants[name]) for name, array in stage.constants.items())
+        and [_fixed(template) for template in block.outputs or []] == [_fixed(template) for template in other.outputs or []]
+    )
+
+
+def _equal(one: Array, other: Array) -> bool:
+    return one is other or (one.dtype == other.dtype and one.shape == other.shape and np.array_equal(one, other, equal_nan=False))
+
+
+def _fixed(template: Any) -> Any:
+    """An output's template in a form that compares: a known output is different at other sizes, or may be."""
+    return id(template[0]) if isinstance(template, tuple) and isinstance(template[0], np.ndarray) else repr(template)
+
+
+def write(out: Path, graph: Graph, lowered: Lowered, report: dict[str, Any], pack: bool = False) -> None:
+    """Write the artifact to a folder, all of it or nothing; `pack` adds model.tar.gz."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        _write(part, graph, lowered, report)
+        if pack:
+            with tarfile.open(part / "model.tar.gz", "w:gz") as archive:
+                for path in sorted(part.iterdir()):
+                    if path.name != "model.tar.gz":
+                        archive.add(path, path.name)
+        part.chmod(0o755)
+        out.mkdir(exist_ok=True)
+        for name in (SYMBOL, PARAMS, SHAPES, GRAPH, REPORT, "model.tar.gz"):
+            (out / name).unlink(missing_ok=True)
+        for path in part.iterdir():
+            os.replace(path, out / path.name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _write(part: Path, graph: Graph, lowered: Lowered, report: dict[str, Any]) -> None:
+    mx = import_mxnet()
+    store = Store()
+    symbols = [stage for block in lowered.blocks for stage in block.stages if isinstance(stage, SymbolStage)]
+    stage = lowered.symbol or (symbols[0] if symbols else None)
+    arrays: dict[str, Array] = {}
+    if stage is not None:
+        states = set(mx.sym.load_json(stage.text).list_auxiliary_states())
+        for name, array in stage.constants.items():
+            key = f"aux:{name}" if name in states else f"arg:{name}"
+            arrays[key] = array
+            store.put(key, array)
+        text = stage.text
+    else:
+        text = _identity()
+    needs_graph = lowered.symbol is None or lowered.covers != "any" or bool(report["known_outputs"])
+    if needs_graph:
+        (part / GRAPH).write_text(json.dumps(to_document(graph, store), allow_nan=False))
+        arrays.update({key: array for key, array in store.arrays.items() if key not in arrays})
+    (part / SYMBOL).write_text(text)
+    with mx.util.np_shape(True):
+        mx.nd.save(str(part / PARAMS), {key: _nd(mx, array) for key, array in arrays.items()})
+    (part / SHAPES).write_text(json.dumps(_shapes(graph), indent=1))
+    (part / REPORT).write_text(json.dumps(report, indent=1, allow_nan=False))
+
+
+def _nd(mx: Any, array: Array) -> Any:
+    return mx.nd.array(np.ascontiguousarray(array), dtype=array.dtype)
+
+
+def _identity() -> str:
+    """A symbol of a model that computes nothing in MXNet."""
+    nodes = [{"op": "null", "name": "nothing", "inputs": []}]
+    return json.dumps({"nodes": nodes, "arg_nodes": [0], "heads": [[0, 0, 0]], "attrs": {"mxnet_version": ["int", 10901]}})
+
+
+def _shapes(graph: Graph) -> list[dict[str, Any]]:
+    """The inputs as `model-shapes.json` lists them: null for what may have any size."""
+    found = []
+    for info in graph.feeds:
+        if info.type.kind == "tensor" and info.type.dtype != "string":
+            sizes = [size if isinstance(size, int) else None for size in info.type.shape or ()]
+            found.append({"name": info.name, "shape": sizes, "dtype": info.type.dtype})
+    return found
+
+
+def report(graph: Graph, lowered: Lowered, source: dict[str, Any], passes: list[str]) -> dict[str, Any]:
+    """What conversion.json says before verification."""
+    block = lowered.blocks[-1]
+    return {
+        "format": FORMAT,
+        "source": source,
+        "operators": dict(sorted(Counter(f"{n.domain}.{n.op}" if n.domain else n.op for n in graph.walk()).items())),
+        "passes": passes,
+        "portable": not lowered.custom and lowered.symbol is not None,
+        "custom_operators": list(lowered.custom),
+        "covers": lowered.covers,
+        "known_outputs": [
+            info.name
+            for info, template in zip(graph.outputs, block.outputs or [], strict=True)
+            if not (isinstance(template, tuple) and not isinstance(template[0], np.ndarray))
+        ],
+        "inputs": [_described(info.name, info.type, info.name in graph.initializers) for info in graph.inputs],
+        "outputs": [_described(info.name, info.type, False) for info in graph.outputs],
+        "verification": None,
+    }
+
+
+def _described(name: str, kind: Type, has_default: bool) -> dict[str, Any]:
+    shape = None if kind.shape is None else list(kind.shape)
+    inner = kind if kind.element is None else kind.element
+    entry = {"name": name, "kind": kind.kind, "dtype": inner.dtype, "shape": shape if kind.element is None else None}
+    return {**entry, "optional": True} if has_default or kind.kind == "optional" else entry
+
+
+def load(directory: Path) -> Program:
+    """The program of an artifact that holds a graph; InvalidModel where its files do not belong together."""
+    mx = import_mxnet()
+    try:
+        document = json.loads((directory / GRAPH).read_bytes())
+    except (OSError, ValueError) as error:
+        raise InvalidModel(f"{directory / GRAPH} cannot be read: {error}") from None
+    with mx.util.np_shape(True):
+        loaded = mx.nd.load(str(directory / PARAMS))
+    arrays = {key: array.asnumpy() for key, array in loaded.items()} if isinstance(loaded, dict) else {}
+    return Program(from_document(document, arrays))
