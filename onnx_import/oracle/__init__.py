@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.inliner
 
 from onnx_import.errors import OnnxImportError
 from onnx_import.oracle.evaluator import Evaluator, NoAnswer
@@ -54,7 +55,8 @@ def answers(model: onnx.ModelProto, feeds: Mapping[str, Any]) -> list[Any]:
 def reference(model: onnx.ModelProto) -> Oracle:
     """The mended reference evaluator as an oracle."""
     try:
-        evaluator = Evaluator(model)
+        # The evaluator passes attributes of a function to some operators alone.
+        evaluator = Evaluator(onnx.inliner.inline_local_functions(model) if model.functions else model)
     except (NotImplementedError, RuntimeError, ValueError, TypeError, AttributeError) as error:
         raise OracleError(f"the reference evaluator cannot take this model: {_line(error)}; {_REMEDY}") from error
 

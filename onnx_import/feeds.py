@@ -1,0 +1,133 @@
+"""Seeded inputs for a model: what its types allow, of sizes that fit together.
+
+    inputs' types -> sizes of open dimensions -> arrays
+
+An open dimension of one name has one size in all inputs; the first axis counts rows wherever it is open and unnamed. What
+sizes a model takes is not written in it (a convolution over sound needs thousands of samples), hence `ladder`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from onnx_import.dtypes import ONNX_NAMES, Array, bounds, is_float, is_integer, true_dtype
+from onnx_import.graph import Dim, Type, ValueInfo
+
+WORDS = np.array(["spam", "eggs", "Monday", "tree", "a b c", ""], object)
+
+RUNGS = ((64, 8), (32, 32), (96, 12), (224, 128), (256, 512), (640, 4096), (320, 16000), (1, 1))
+"""Sizes to try for open dimensions, in this order: of pictures' height and width, and of other axes."""
+
+
+def inputs_of(model: Any) -> list[ValueInfo]:
+    """What must be fed to an onnx.ModelProto or to a Graph."""
+    if hasattr(model, "feeds"):
+        return list(model.feeds)
+    given = {tensor.name for tensor in model.graph.initializer}
+    return [ValueInfo(info.name, type_of(info.type)) for info in model.graph.input if info.name not in given]
+
+
+def type_of(proto: Any) -> Type:
+    """The type that an onnx.TypeProto describes."""
+    kind = str(proto.WhichOneof("value") or "tensor_type")
+    if kind in ("sequence_type", "optional_type"):
+        return Type(kind.removesuffix("_type"), element=type_of(getattr(proto, kind).elem_type))
+    if kind == "map_type":
+        return Type("map", ONNX_NAMES[proto.map_type.key_type], element=type_of(proto.map_type.value_type))
+    tensor = getattr(proto, kind)
+    shape = tuple(_dim(dim) for dim in tensor.shape.dim) if tensor.HasField("shape") else None
+    return Type("tensor", ONNX_NAMES.get(tensor.elem_type, "float32"), shape)
+
+
+def _dim(dim: Any) -> Dim:
+    if dim.WhichOneof("value") == "dim_value":
+        return int(dim.dim_value)
+    return dim.dim_param or None
+
+
+def open_dims(model: Any) -> dict[str, str]:
+    """The open dimensions of a model's inputs: by name (`INPUT:AXIS` where there is none) their kind, batch, space or length."""
+    found: dict[str, str] = {}
+    for info in inputs_of(model):
+        for axis, dim in enumerate(_innermost(info.type).shape or ()):
+            if not isinstance(dim, int) or dim < 0:
+                found.setdefault(_key(info, axis, dim), _kind(axis, len(_innermost(info.type).shape or ())))
+    return found
+
+
+def _innermost(kind: Type) -> Type:
+    return kind if kind.element is None else _innermost(kind.element)
+
+
+def _key(info: ValueInfo, axis: int, dim: Dim) -> str:
+    if isinstance(dim, str):
+        return dim
+    return "batch" if axis == 0 else f"{info.name}:{axis}"
+
+
+def _kind(axis: int, rank: int) -> str:
+    if axis == 0:
+        return "batch"
+    return "space" if rank >= 4 else "length"
+
+
+def ladder(model: Any, batch: int = 1) -> Iterator[dict[str, int]]:
+    """Sizes to try, the likely ones first; one choice of nothing where no dimension is open."""
+    dims = open_dims(model)
+    seen = []
+    for space, length in RUNGS:
+        sizes = {name: {"batch": batch, "space": space, "length": length}[kind] for name, kind in dims.items()}
+        if sizes not in seen:
+            seen.append(sizes)
+            yield sizes
+
+
+def seeded(model: Any, seed: int = 0, sizes: Mapping[str, int] | None = None) -> dict[str, Any]:
+    """Random inputs by name: floats around 0, small whole numbers, words; lists for sequences.
+
+    `sizes` gives open dimensions by their names in `open_dims`; the others are those of the first rung of `ladder`.
+    """
+    wanted = {**next(ladder(model)), **(sizes or {})}
+    draw = np.random.default_rng(seed)
+    return {info.name: _value(info, info.type, wanted, draw) for info in inputs_of(model)}
+
+
+def _value(info: ValueInfo, kind: Type, sizes: Mapping[str, int], draw: np.random.Generator) -> Any:
+    if kind.kind == "sequence" and kind.element is not None:
+        return [_value(info, kind.element, sizes, draw) for _ in range(3)]
+    if kind.kind == "optional" and kind.element is not None:
+        return _value(info, kind.element, sizes, draw)
+    if kind.kind == "map" and kind.element is not None:
+        keys: Iterable[Any] = WORDS[:3].tolist() if kind.dtype == "string" else range(3)
+        return {key: _value(info, kind.element, sizes, draw).item() for key in keys}
+    # Of an open rank the smallest that most operators take.
+    dims = (2, 3) if kind.shape is None else kind.shape
+    shape = [dim if isinstance(dim, int) and dim >= 0 else sizes[_key(info, axis, dim)] for axis, dim in enumerate(dims)]
+    return random_array(kind.dtype, shape, draw)
+
+
+def random_array(dtype: str, shape: Iterable[int], draw: np.random.Generator) -> Array:
+    """Random values of one of ONNX's element types."""
+    sizes = tuple(shape)
+    if dtype == "string":
+        return np.asarray(draw.choice(WORDS, sizes), object)
+    if dtype == "bool":
+        return np.asarray(draw.integers(0, 2, sizes), bool)
+    if is_integer(dtype):
+        return draw.integers(*_range(dtype, sizes), sizes, endpoint=True).astype(true_dtype(dtype))
+    values = draw.standard_normal(sizes)
+    if not is_float(dtype):
+        return (values + 1j * draw.standard_normal(sizes)).astype(dtype)
+    # Scales (float8_e8m0fnu) have no sign.
+    return (np.abs(values) + 0.5 if "e8m0" in dtype else values).astype(true_dtype(dtype))
+
+
+def _range(dtype: str, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Bounds of whole numbers: bytes of a picture, indices that most axes have, or what may be a count or a size."""
+    low, high = bounds(dtype)
+    if dtype in ("uint8", "int8") and len(shape) > 2:
+        return low, high
+    return (0, min(9, high)) if len(shape) > 1 else (1, min(2, high))
