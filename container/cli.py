@@ -14,6 +14,8 @@ from pathlib import Path
 import click
 
 from container.errors import ContainerError
+from onnx_import import cli as importing
+from onnx_import.errors import OnnxImportError
 from serving.errors import StartError
 
 
@@ -26,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(130)
-    except (ContainerError, StartError) as error:
+    except (ContainerError, StartError, OnnxImportError) as error:
         print(f"ei: {error}", file=sys.stderr)
         sys.exit(1)
     sys.exit(status or 0)
@@ -34,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog="Example: ei build && ei run ./model")
 def ei() -> None:
-    """Build the image of the model server, run it, look into it."""
+    """Build the image of the model server, run it, look into it; convert models for it."""
 
 
 @ei.command(epilog="Example: ei settings --json")
@@ -133,6 +135,10 @@ def freeze(source: Path, target: Path, signatures: tuple[str, ...], tolerance: f
 
     error = freezing.TOLERANCE if tolerance is None else tolerance
     return freezing.main(source, target, freezing.Choices(signatures, error, files["samples"], files["json_file"]))
+
+
+for command in (importing.convert, importing.ops, importing.export):
+    ei.add_command(command)
 
 
 if __name__ == "__main__":

@@ -85,6 +85,18 @@ def converters() -> list[Converter]:
     return [c for _, versions in sorted(_CONVERTERS.items()) for _, c in sorted(versions.items())]
 
 
+def table() -> list[dict[str, str]]:
+    """Every registration as a row: operator, the opsets that it holds for, limits."""
+    rows = []
+    for domain, name in sorted({(c.domain, c.op) for c in converters()}):
+        versions = sorted(_CONVERTERS[domain, name])
+        for version, until in zip(versions, [*versions[1:], 0], strict=True):
+            opsets = f"{version}+" if not until else f"{version}-{until - 1}" if until - 1 > version else str(version)
+            operator = f"{domain}.{name}" if domain else name
+            rows.append({"operator": operator, "opsets": opsets, "limits": _CONVERTERS[domain, name][version].limits})
+    return rows
+
+
 def load() -> None:
     """Import every module of `onnx_import.ops`, which registers what it defines."""
     global _LOADED

@@ -1,0 +1,168 @@
+"""ONNX file -> verified MXNet artifact: the whole line, and the questions that can be asked without walking it.
+
+    load -> read -> passes -> trace at sample sizes -> write -> verify
+
+Nothing is left in the output folder unless every step held.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from onnx_import import artifact, feeds, lower, passes, verify
+from onnx_import.errors import InvalidInput, InvalidModel, OnnxImportError, Problem, UnsupportedModel
+from onnx_import.graph import Graph, Type, ValueInfo
+from onnx_import.loader import load
+from onnx_import.program import Program
+from onnx_import.reader import read
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to convert. `input_shapes` fixes sizes of inputs by name (None keeps one open); `opset` converts the model to it first.
+
+    `values` are inputs to trace with, for those whose numbers determine shapes.
+    """
+
+    input_shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    opset: int | None = None
+    verify: bool = True
+    pack: bool = False
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What came of it: the folder, what conversion.json says, and the comparisons with the oracle."""
+
+    directory: Path
+    report: dict[str, Any]
+    comparisons: list[verify.Comparison]
+
+
+def convert(source: Any, out: str | Path, options: Options | None = None, progress: Progress = lambda _: None) -> Conversion:
+    """Convert a model file (or bytes, or a ModelProto) into the folder `out`.
+
+    InvalidModel, UnsupportedModel (every node in one) or VerificationError where it does not hold; the folder is then as before.
+    """
+    options = options or Options()
+    progress("reading")
+    model = _prepared(source, options)
+    graph = _shaped(read(model), options.input_shapes)
+    problems = lower.missing(graph)
+    if problems:
+        raise UnsupportedModel(problems)
+    progress("optimising")
+    graph, names = passes.run(graph)
+    progress("lowering")
+    program = Program(graph)
+    lowered, sample = _lower(program, options)
+    report = artifact.report(graph, lowered, _source(source, model), names)
+    comparisons: list[verify.Comparison] = []
+    if options.verify:
+        progress("verifying")
+        comparisons = verify.verify(model, program.run, [sample] if options.values else None)
+        report["verification"] = _verified(comparisons)
+    progress("writing")
+    artifact.write(Path(out), graph, lowered, report, options.pack)
+    return Conversion(Path(out), report, comparisons)
+
+
+def check(source: Any, options: Options | None = None) -> list[Problem]:
+    """Every node that keeps a model from being converted, without converting it; InvalidModel where it is none."""
+    options = options or Options()
+    graph = _shaped(read(_prepared(source, options)), options.input_shapes)
+    problems = lower.missing(graph)
+    if not problems:
+        try:
+            _lower(Program(graph), options)
+        except UnsupportedModel as error:
+            problems = list(error.problems)
+    return problems
+
+
+def _prepared(source: Any, options: Options) -> onnx.ModelProto:
+    model = load(source)
+    if options.opset is None:
+        return model
+    try:
+        return onnx.version_converter.convert_version(model, options.opset)
+    except (RuntimeError, ValueError) as error:  # what its C++ raises
+        raise InvalidModel(f"ONNX cannot convert the model to opset {options.opset}: {str(error).splitlines()[0]}") from None
+
+
+def _shaped(graph: Graph, shapes: Mapping[str, tuple[int | None, ...]]) -> Graph:
+    """The graph with the given sizes of its inputs."""
+    unknown = sorted(set(shapes) - {info.name for info in graph.inputs})
+    if unknown:
+        raise InvalidInput(f"the model has no input {unknown[0]!r}; it has {[info.name for info in graph.inputs]}")
+    for index, info in enumerate(graph.inputs):
+        if info.name in shapes:
+            wanted, declared = shapes[info.name], info.type.shape
+            fits = declared is None or (
+                len(declared) == len(wanted)
+                and all(not isinstance(d, int) or w is None or w == d for d, w in zip(declared, wanted, strict=True))
+            )
+            if not fits:
+                raise InvalidInput(f"input {info.name!r} is declared {list(declared or ())}; {list(wanted)} does not fit")
+            merged = [d if w is None else w for d, w in zip(declared or wanted, wanted, strict=True)]
+            graph.inputs[index] = ValueInfo(info.name, Type(info.type.kind, info.type.dtype, tuple(merged)))
+    return graph
+
+
+def _lower(program: Program, options: Options) -> tuple[artifact.Lowered, dict[str, Any]]:
+    """The graph traced at the first sizes that it takes, and at others to see what its symbol covers; and the feeds used."""
+    dims = feeds.open_dims(program.graph)
+    problem: OnnxImportError | None = None
+    for sizes in feeds.ladder(program.graph, batch=1):
+        sample = {**feeds.seeded(program.graph, 0, sizes), **options.values}
+        others = {}
+        if dims:
+            rows = {name: size + 2 * (dims[name] == "batch") for name, size in sizes.items()}
+            others["rows"] = {**feeds.seeded(program.graph, 0, rows), **options.values}
+            grown = {name: size + (2 if dims[name] == "batch" else 32) for name, size in sizes.items()}
+            others["any"] = {**feeds.seeded(program.graph, 0, grown), **options.values}
+        else:
+            others = {"rows": sample, "any": sample}
+        try:
+            return artifact.lower(program, sample, others), sample
+        except (InvalidInput, InvalidModel) as error:
+            problem = problem or error
+    assert problem is not None
+    raise problem
+
+
+def _source(source: Any, model: onnx.ModelProto) -> dict[str, Any]:
+    opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
+    found: dict[str, Any] = {"producer": f"{model.producer_name} {model.producer_version}".strip(), "opsets": opsets}
+    if isinstance(source, (str, Path)):
+        with open(source, "rb") as file:
+            found = {"file": Path(source).name, "sha256": hashlib.file_digest(file, "sha256").hexdigest(), **found}
+    return {**found, "ir_version": model.ir_version}
+
+
+def _verified(comparisons: list[verify.Comparison]) -> dict[str, Any]:
+    worst: dict[str, verify.Comparison] = {}
+    for each in comparisons:
+        if each.output not in worst or each.absolute > worst[each.output].absolute:
+            worst[each.output] = each
+    return {
+        "oracle": comparisons[0].oracle if comparisons else "",
+        "cases": sorted({each.case for each in comparisons}),
+        "largest_errors": {
+            name: {"absolute": _finite(each.absolute), "relative": _finite(each.relative)} for name, each in worst.items()
+        },
+    }
+
+
+def _finite(number: float) -> float | None:
+    return float(number) if np.isfinite(number) else None
