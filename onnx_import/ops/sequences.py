@@ -125,7 +125,7 @@ def optional_has_element(value: Any = None) -> Value:
 
 
 @op("OptionalGetElement", since=15)
-def optional_get_element(value: Any) -> Any:
+def optional_get_element(value: Any = None) -> Any:
     """What there is."""
     if value is None:
         raise InvalidInput("an empty optional has no element to get")
