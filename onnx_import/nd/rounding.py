@@ -1,7 +1,8 @@
 """Rounding to bfloat16 inside a float32 carrier, in arithmetic that MXNet has.
 
 Veltkamp's splitting in float64: with C = 2**45 + 1, C*x - (C*x - x) is x rounded to 8 significant bits, ties to even, exactly, for
-every x of float32 (the sum's last place is bfloat16's last place of x, and its other bits are even).
+every x of float32 (the sum's last place is bfloat16's last place of x, and its other bits are even). Below bfloat16's normal
+numbers, whose spacing is one, adding and subtracting a number whose last place is that spacing rounds likewise.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import numpy as np
 from onnx_import.dtypes import true_dtype
 from onnx_import.nd.tape import emit
 from onnx_import.nd.value import Value, constant
+
+SMALLEST_NORMAL = 2.0**-126
+LAST_PLACE = 1.5 * 2.0 ** (52 - 133)
 
 
 def round_bfloat16(value: Value) -> Value:
@@ -25,4 +29,8 @@ def round_bfloat16(value: Value) -> Value:
     rounded = emit("elemwise_add", [scaled, rest], shape, "float64")
     finite = emit("_npi_isfinite", [wide], shape, "bool")
     chosen = emit("_npi_where", [finite, rounded, wide], shape, "float64")
-    return emit("Cast", [chosen], shape, "bfloat16", dtype="float32")
+    tiny = emit("_npi_less_scalar", [emit("abs", [wide], shape, "float64")], shape, "bool", scalar=SMALLEST_NORMAL)
+    raised = emit("_plus_scalar", [wide], shape, "float64", scalar=LAST_PLACE)
+    nearest = emit("_minus_scalar", [raised], shape, "float64", scalar=LAST_PLACE)
+    signed = emit("_npi_copysign", [emit("_npi_where", [tiny, nearest, chosen], shape, "float64"), wide], shape, "float64")
+    return emit("Cast", [signed], shape, "bfloat16", dtype="float32")
