@@ -1,8 +1,8 @@
 # Every target is a line or two, so that people and CI run the same thing. `make help` lists them.
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo demo-tf test check lint types unit contract integration conformance docker-test fuzz bench bench-tf \
-        fmt lock build run size docs clean dev
+.PHONY: help env demo demo-tf demo-onnx test test-full check lint types unit contract integration conformance docker-test fuzz \
+        bench bench-tf fmt lock build run size docs clean dev
 
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -39,6 +39,11 @@ $(VENV)/.tensorflow: $(VENV)/.demo requirements/tensorflow.txt
 	@$(INSTALL) --no-deps --require-hashes -r requirements/tensorflow.txt
 	@touch $@
 
+$(VENV)/.onnx: $(VENV)/.demo requirements/onnx.txt
+	@echo "installing what converting ONNX models needs into $(VENV) (some seconds)"
+	@$(INSTALL) --no-deps --require-hashes -r requirements/onnx.txt
+	@touch $@
+
 $(VENV)/.dev: $(VENV)/.demo requirements/dev.txt requirements/oracle.txt
 	@sh requirements/system.sh curl git >/dev/null
 	@echo "installing what the tests need into $(VENV) (about a minute)"
@@ -47,11 +52,19 @@ $(VENV)/.dev: $(VENV)/.demo requirements/dev.txt requirements/oracle.txt
 	@$(INSTALL) --require-hashes --no-build-isolation --no-deps --target $(VENV)/oracle -r requirements/oracle.txt
 	@touch $@
 
+# PyTorch, a gigabyte, apart from the rest: tests put this folder on the path of the process that exports, and of no other.
+$(VENV)/.torch: $(VENV)/.dev requirements/torch.txt
+	@echo "installing PyTorch into $(VENV)/torch (a minute)"
+	@rm -rf $(VENV)/torch
+	@$(INSTALL) --no-deps --target $(VENV)/torch -r requirements/torch.txt
+	@touch $@
+
 lock: dev ## resolve the requirements anew, pinned and hashed
 	$(LOCK) requirements/dev.in -o requirements/dev.txt
 	$(LOCK) -c requirements/dev.txt requirements/demo.in -o requirements/demo.txt
 	$(LOCK) -c requirements/dev.txt requirements/mxnet.in -o requirements/mxnet.txt
 	$(LOCK) -c requirements/dev.txt requirements/tensorflow.in -o requirements/tensorflow.txt
+	$(LOCK) -c requirements/dev.txt requirements/onnx.in -o requirements/onnx.txt
 	$(LOCK) -c requirements/dev.txt --no-deps requirements/oracle.in -o requirements/oracle.txt
 
 # --- what a newcomer runs
@@ -62,8 +75,14 @@ demo: env ## train on handwritten digits, serve the model, send it the held-out 
 demo-tf: $(VENV)/.tensorflow ## the same with TensorFlow: a Keras model and one of TF1's, from one server
 	@$(PY) examples/digits_tf/demo.py
 
+demo-onnx: $(VENV)/.onnx ## a scikit-learn model by way of ONNX: export, convert, verify, serve
+	@$(PY) examples/digits_onnx/demo.py
+
 test: dev ## check and every suite, Docker's beside the others; fails on any failure
 	@$(PY) tests/lanes.py
+
+test-full: test $(VENV)/.torch ## the same and what needs PyTorch
+	@$(PYTEST) tests/outside/torch_models.py
 
 # --- what a change runs
 

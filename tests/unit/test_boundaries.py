@@ -11,19 +11,36 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("serving", "container")
+PACKAGES = ("serving", "container", "onnx_import")
+
+CONVERTING = (
+    *("onnx_import/loader", "onnx_import/reader", "onnx_import/schemas", "onnx_import/expand", "onnx_import/passes/"),
+    *("onnx_import/convert", "onnx_import/verify", "onnx_import/oracle/", "onnx_import/export", "onnx_import/frameworks/"),
+    *("onnx_import/cli", "onnx_import/backend", "onnx_import/report"),
+)
+"""What runs while a model is converted, and never while one is served."""
 
 MAY_IMPORT = {
     "flask": ("serving/control/",),
     "werkzeug": ("serving/control/",),
     "mxnet": ("serving/backends/mxnet",),
-    "tensorflow": ("serving/backends/tensorflow", "serving/backends/tf_", "serving/tfs/"),
+    "tensorflow": ("serving/backends/tensorflow", "serving/backends/tf_", "serving/tfs/", "onnx_import/frameworks/"),
     "tensorflow_serving": ("serving/tfs/", "serving/backends/tf_"),
     "grpc": ("serving/tfs/rpc.py", "serving/backends/tf_serving.py"),
     "boto3": ("container/", "serving/codeartifact.py"),
     "docker": ("container/",),
     "sagemaker_inference": (),
-    "sklearn": (),
+    "onnx": CONVERTING,
+    "onnxruntime": ("onnx_import/oracle/",),
+    "joblib": ("onnx_import/frameworks/",),
+    "keras": ("onnx_import/frameworks/",),
+    "lightgbm": ("onnx_import/frameworks/",),
+    "onnxmltools": ("onnx_import/frameworks/",),
+    "skl2onnx": ("onnx_import/frameworks/",),
+    "sklearn": ("onnx_import/frameworks/",),
+    "tf2onnx": ("onnx_import/frameworks/",),
+    "torch": ("onnx_import/frameworks/",),
+    "xgboost": ("onnx_import/frameworks/",),
     "scipy": (),
 }
 """Package -> the files and folders of ours that may name it."""
@@ -113,5 +130,5 @@ def test_mxnet_comes_alone() -> None:
 
 def test_help_is_light() -> None:
     """`ei --help` and `serve --help` load no framework, no cloud and no Docker client."""
-    heavy = {"mxnet", "numpy", "flask", "boto3", "docker"}
+    heavy = {"mxnet", "numpy", "flask", "boto3", "docker", "onnx"}
     assert not loaded_by("import container.cli, serving.__main__") & heavy
