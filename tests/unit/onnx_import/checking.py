@@ -44,7 +44,7 @@ def check(
 def node_model(
     op_type: str, inputs: Sequence[Any], attributes: dict[str, Any], *, opset: int | None, domain: str, outputs: int
 ) -> onnx.ModelProto:
-    """A model of one node whose inputs are declared as the values are, with open outputs."""
+    """A model of one node whose inputs are declared as the values are, with the outputs that ONNX infers."""
     names = [f"x{index}" if value is not None else "" for index, value in enumerate(inputs)]
     node = onnx.helper.make_node(op_type, names, [f"y{index}" for index in range(outputs)], domain=domain, **attributes)
     infos = [_info(name, value) for name, value in zip(names, inputs, strict=True) if name]
@@ -53,7 +53,8 @@ def node_model(
     if domain:
         newest = max(s.since_version for s in onnx.defs.get_all_schemas_with_history() if s.domain == domain)
         imports.append(onnx.helper.make_opsetid(domain, opset or newest))
-    return onnx.helper.make_model(onnx.helper.make_graph([node], "one", infos, ends), opset_imports=imports)
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "one", infos, ends), opset_imports=imports)
+    return onnx.shape_inference.infer_shapes(model)  # ONNX's checker wants types of outputs
 
 
 def compare(got: Any, want: Any, where: str, rtol: float, atol: float) -> None:
