@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,62 +13,56 @@ import numpy as np
 from onnx_import.dtypes import Array
 from onnx_import.errors import InvalidInput, InvalidModel
 
-Columns = dict[tuple[Any, ...], int]
-"""The output column of each n-gram."""
-
 
 @dataclass(frozen=True)
 class Pool:
-    """N-grams laid end to end, shortest first: `starts[n-1]` is where those of n tokens begin, `columns` has one entry each."""
+    """N-grams laid end to end, shortest first: `starts[n-1]` is where those of n tokens begin.
+
+    `columns` (`ngram_indexes`) and `weights`, where there are any, have one entry for each n-gram.
+    """
 
     tokens: list[Any]
     starts: list[int]
     columns: list[int]
+    weights: list[float] | None = None
 
-    def columns_of(self, low: int, high: int) -> Columns:
-        """The n-grams with `low` to `high` tokens."""
+    @property
+    def width(self) -> int:
+        """Columns of the output."""
+        return max(self.columns) + 1
+
+    def numbers(self, low: int, high: int) -> dict[tuple[Any, ...], int]:
+        """The number of each n-gram with `low` to `high` tokens among those of all lengths."""
         found, number = {}, 0
         for length, (start, end) in enumerate(itertools.pairwise([*self.starts, len(self.tokens)]), start=1):
             for first in range(start, end - length + 1, length):
                 if number >= len(self.columns):
                     raise InvalidModel(f"the pool has more n-grams than the {len(self.columns)} of ngram_indexes")
                 if low <= length <= high:
-                    found[tuple(self.tokens[first : first + length])] = self.columns[number]
+                    found[tuple(self.tokens[first : first + length])] = number
                 number += 1
         return found
 
 
-def vectorize(
-    x: Array,
-    *,
-    columns: Columns,
-    width: int,
-    lengths: tuple[int, int],
-    max_skip_count: int,
-    weighting: tuple[str, list[float] | None],
-) -> tuple[Array]:
-    """Counts (TF), whether there are any (IDF) or counts again (TFIDF); the last two times the weight of the column.
+def vectorize(x: Array, *, pool: Pool, lengths: tuple[int, int], max_skip_count: int, mode: str) -> tuple[Array]:
+    """Counts (TF), whether there are any (IDF) or counts again (TFIDF); the last two times the weight of the n-gram.
 
-    The text has one weight for each n-gram of the pool; the reference evaluator and onnxruntime both take the weight at the
-    place of the output column, and so does this. It is the same where `ngram_indexes` counts up from 0.
+    A weight belongs to the n-gram at its place in the pool, as the text and onnxruntime have it; the reference evaluator
+    takes it for the output column of that number.
     """
     if x.ndim > 2:
         raise InvalidInput(f"TfIdfVectorizer takes [C] or [N, C], not {list(x.shape)}")
-    mode, weights = weighting
-    counts = np.zeros((len(x) if x.ndim == 2 else 1, width), dtype=np.float32)
-    for row, tokens in zip(counts, np.atleast_2d(x).tolist(), strict=True):
-        for gram in _grams(tokens, lengths, max_skip_count):
-            column = columns.get(gram)
-            if column is not None:
-                row[column] += 1
-    if mode == "IDF":
-        counts = np.minimum(counts, 1)
-    if mode != "TF" and weights:
-        counts = counts * np.asarray(weights, dtype=np.float32)[:width]
-    return (counts if x.ndim == 2 else counts[0],)
+    numbers = pool.numbers(*lengths)
+    output = np.zeros((len(x) if x.ndim == 2 else 1, pool.width), dtype=np.float32)
+    for row, tokens in zip(output, np.atleast_2d(x).tolist(), strict=True):
+        found = Counter(numbers[gram] for gram in _grams(tokens, lengths, max_skip_count) if gram in numbers)
+        for number, count in found.items():
+            weight = 1 if mode == "TF" or not pool.weights else pool.weights[number]
+            row[pool.columns[number]] += weight if mode == "IDF" else np.float32(weight) * count
+    return (output if x.ndim == 2 else output[0],)
 
 
-def _grams(tokens: list[Any], lengths: tuple[int, int], max_skip_count: int) -> Any:
+def _grams(tokens: list[Any], lengths: tuple[int, int], max_skip_count: int) -> Iterator[tuple[Any, ...]]:
     """Every n-gram, with 0 to `max_skip_count` tokens left out between its own; single tokens, which skip nothing, once."""
     low, high = lengths
     for step in range(1, max_skip_count + 2):

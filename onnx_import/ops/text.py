@@ -67,15 +67,14 @@ def tf_idf_vectorizer(
     """How often each n-gram of the pool occurs in a row of tokens."""
     if mode not in ("TF", "IDF", "TFIDF"):
         raise InvalidModel(f"mode is {mode!r}, not TF, IDF or TFIDF")
-    pool = ngrams.Pool(list(pool_strings or pool_int64s or ()), ngram_counts, ngram_indexes)
+    pool = ngrams.Pool(list(pool_strings or pool_int64s or ()), ngram_counts, ngram_indexes, weights)
     counts: Value = nd.host(
         ngrams.vectorize,
         [x],
-        [((*x.shape[:-1], max(ngram_indexes) + 1), "float32")],
-        columns=pool.columns_of(min_gram_length, max_gram_length),
-        width=max(ngram_indexes) + 1,
+        [((*x.shape[:-1], pool.width), "float32")],
+        pool=pool,
         lengths=(min_gram_length, max_gram_length),
         max_skip_count=max_skip_count,
-        weighting=(mode, weights),
+        mode=mode,
     )[0]
     return counts
