@@ -1,7 +1,14 @@
 """The array language that converters are written in: each primitive folds known values and emits MXNet nodes for pending ones."""
 
 from onnx_import.nd.elementwise import *  # noqa: F403
+from onnx_import.nd.integers import *  # noqa: F403
 from onnx_import.nd.narrowing import *  # noqa: F403
 from onnx_import.nd.shaping import *  # noqa: F403
-from onnx_import.nd.tape import emit, emit_many, host, ints, known, scalar
-from onnx_import.nd.value import Value, constant
+from onnx_import.nd.tape import emit as emit
+from onnx_import.nd.tape import emit_many as emit_many
+from onnx_import.nd.tape import host as host
+from onnx_import.nd.tape import ints as ints
+from onnx_import.nd.tape import known as known
+from onnx_import.nd.tape import scalar as scalar
+from onnx_import.nd.value import Value as Value
+from onnx_import.nd.value import constant as constant
