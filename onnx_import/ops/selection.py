@@ -41,7 +41,7 @@ def unique(x: Value, *, axis: int | None, sorted: int) -> tuple[Value, ...]:
     """The different elements or slices, their first places, each one's place among them, and counts."""
     if axis is not None:
         axis = nd.normal_axis(axis, x.rank)
-    outputs = [(None, x.dtype), (None, "int64"), (None, "int64"), (None, "int64")]
+    outputs: list[tuple[tuple[int, ...] | None, str]] = [(None, x.dtype), (None, "int64"), (None, "int64"), (None, "int64")]
     return tuple(nd.host(selection.unique, [x], outputs, axis=axis, sorted=sorted, unsigned=x.dtype == "uint64"))
 
 
