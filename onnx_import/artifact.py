@@ -1,10 +1,10 @@
 """A converted model on disk: what MXNet loads, what our server adds to it, and where it came from.
 
-    model-symbol.json   one MXNet symbol, for the sizes that it was traced at, or for any size where it turned out the same for others
-    model-0000.params   its parameters, and the larger tensors of the graph
-    model-shapes.json   the inputs, as the MXNet backend reads them
-    model-graph.json    the graph itself, where the symbol does not cover every input: lowered anew for sizes not seen before
-    conversion.json     source, operators, inputs and outputs, passes, whether stock MXNet alone can run it, largest errors
+model-symbol.json   one MXNet symbol, for the sizes that it was traced at, or for any size where it turned out the same for others
+model-0000.params   its parameters, and the larger tensors of the graph
+model-shapes.json   the inputs, as the MXNet backend reads them
+model-graph.json    the graph itself, where the symbol does not cover every input: lowered anew for sizes not seen before
+conversion.json     source, operators, inputs and outputs, passes, whether stock MXNet alone can run it, largest errors
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from typing import Any
 import numpy as np
 
 from onnx_import.dtypes import Array
-from onnx_import.errors import InvalidModel
+from onnx_import.errors import InvalidModel, OnnxImportError
 from onnx_import.graph import Graph, Type
 from onnx_import.graph_file import Store, from_document, to_document
 from onnx_import.program import Program
-from onnx_import.stages import Block, HostStage, SymbolStage
+from onnx_import.stages import Block, HostStage, Slot, SymbolStage
+from serving.backends.mxnet import numpy_shapes
 from serving.backends.mxnet_import import import_mxnet
 
 SYMBOL, PARAMS, SHAPES, GRAPH, REPORT = (
@@ -71,7 +72,10 @@ def lower(program: Program, feeds: Mapping[str, Any], others: Mapping[str, Mappi
 
 def _is_same(program: Program, stage: SymbolStage, block: Block, feeds: Mapping[str, Any]) -> bool:
     """Whether other feeds give the same symbol with the same constants and outputs."""
-    (other, *more) = program.blocks(dict(feeds))
+    try:
+        (other, *more) = program.blocks(dict(feeds))
+    except OnnxImportError:  # the graph does not take these sizes
+        return False
     if more or len(other.stages) != 1 or not isinstance(other.stages[0], SymbolStage):
         return False
     second = other.stages[0]
@@ -84,7 +88,9 @@ def _is_same(program: Program, stage: SymbolStage, block: Block, feeds: Mapping[
 
 
 def _equal(one: Array, other: Array) -> bool:
-    return one is other or (one.dtype == other.dtype and one.shape == other.shape and np.array_equal(one, other, equal_nan=False))
+    return one is other or (
+        one.dtype == other.dtype and one.shape == other.shape and np.array_equal(one, other, equal_nan=False)
+    )
 
 
 def _fixed(template: Any) -> Any:
@@ -127,13 +133,13 @@ def _write(part: Path, graph: Graph, lowered: Lowered, report: dict[str, Any]) -
             store.put(key, array)
         text = stage.text
     else:
-        text = _identity()
-    needs_graph = lowered.symbol is None or lowered.covers != "any" or bool(report["known_outputs"])
+        text = _NOTHING
+    needs_graph = lowered.covers != "any" or None in report["heads"]
     if needs_graph:
         (part / GRAPH).write_text(json.dumps(to_document(graph, store), allow_nan=False))
         arrays.update({key: array for key, array in store.arrays.items() if key not in arrays})
     (part / SYMBOL).write_text(text)
-    with mx.util.np_shape(True):
+    with numpy_shapes():
         mx.nd.save(str(part / PARAMS), {key: _nd(mx, array) for key, array in arrays.items()})
     (part / SHAPES).write_text(json.dumps(_shapes(graph), indent=1))
     (part / REPORT).write_text(json.dumps(report, indent=1, allow_nan=False))
@@ -143,10 +149,15 @@ def _nd(mx: Any, array: Array) -> Any:
     return mx.nd.array(np.ascontiguousarray(array), dtype=array.dtype)
 
 
-def _identity() -> str:
-    """A symbol of a model that computes nothing in MXNet."""
-    nodes = [{"op": "null", "name": "nothing", "inputs": []}]
-    return json.dumps({"nodes": nodes, "arg_nodes": [0], "heads": [[0, 0, 0]], "attrs": {"mxnet_version": ["int", 10901]}})
+_NOTHING = json.dumps(
+    {
+        "nodes": [{"op": "null", "name": "nothing", "inputs": []}],
+        "arg_nodes": [0],
+        "heads": [[0, 0, 0]],
+        "attrs": {"mxnet_version": ["int", 10901]},
+    }
+)
+"""The symbol of a model that computes nothing in MXNet."""
 
 
 def _shapes(graph: Graph) -> list[dict[str, Any]]:
@@ -161,7 +172,6 @@ def _shapes(graph: Graph) -> list[dict[str, Any]]:
 
 def report(graph: Graph, lowered: Lowered, source: dict[str, Any], passes: list[str]) -> dict[str, Any]:
     """What conversion.json says before verification."""
-    block = lowered.blocks[-1]
     return {
         "format": FORMAT,
         "source": source,
@@ -170,15 +180,21 @@ def report(graph: Graph, lowered: Lowered, source: dict[str, Any], passes: list[
         "portable": not lowered.custom and lowered.symbol is not None,
         "custom_operators": list(lowered.custom),
         "covers": lowered.covers,
-        "known_outputs": [
-            info.name
-            for info, template in zip(graph.outputs, block.outputs or [], strict=True)
-            if not (isinstance(template, tuple) and not isinstance(template[0], np.ndarray))
-        ],
+        "heads": _heads(graph, lowered),
         "inputs": [_described(info.name, info.type, info.name in graph.initializers) for info in graph.inputs],
         "outputs": [_described(info.name, info.type, False) for info in graph.outputs],
         "verification": None,
     }
+
+
+def _heads(graph: Graph, lowered: Lowered) -> list[int | None]:
+    """Which output of the symbol each output of the graph is; None where it is none: a constant, or an input handed through."""
+    if lowered.symbol is None:
+        return [None] * len(graph.outputs)
+    fed = sum(1 for _ in graph.feeds)
+    templates = lowered.blocks[-1].outputs or []
+    slots = [t[0].number - fed if isinstance(t, tuple) and isinstance(t[0], Slot) else -1 for t in templates]
+    return [slot if slot >= 0 else None for slot in slots]
 
 
 def _described(name: str, kind: Type, has_default: bool) -> dict[str, Any]:
@@ -195,7 +211,7 @@ def load(directory: Path) -> Program:
         document = json.loads((directory / GRAPH).read_bytes())
     except (OSError, ValueError) as error:
         raise InvalidModel(f"{directory / GRAPH} cannot be read: {error}") from None
-    with mx.util.np_shape(True):
+    with numpy_shapes():
         loaded = mx.nd.load(str(directory / PARAMS))
     arrays = {key: array.asnumpy() for key, array in loaded.items()} if isinstance(loaded, dict) else {}
     return Program(from_document(document, arrays))

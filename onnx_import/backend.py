@@ -14,7 +14,7 @@ from onnx_import.program import Program
 from onnx_import.reader import read
 
 
-class Prepared(BackendRep):  # type: ignore[misc]
+class Prepared(BackendRep):
     """A model ready to run."""
 
     def __init__(self, graph: Graph) -> None:
@@ -29,7 +29,7 @@ class Prepared(BackendRep):  # type: ignore[misc]
         return tuple(self.program.run(inputs))
 
 
-class MXNetBackend(Backend):  # type: ignore[misc]
+class MXNetBackend(Backend):
     """Runs ONNX models as MXNet graphs, on the CPU."""
 
     @classmethod

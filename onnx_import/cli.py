@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 @click.argument("target", type=click.Path(path_type=Path), required=False)
 @click.option("--check", "only_check", is_flag=True, help="Say whether the model can be converted, and stop.")
 @click.option("--input-shape", "shapes", multiple=True, metavar="NAME=N,N", help="Fix an input's sizes; ? keeps one open.")
-@click.option("--input-value", "values", multiple=True, metavar="NAME=JSON", help="Trace with this value of an input that determines shapes.")
+@click.option(
+    "--input-value",
+    "values",
+    multiple=True,
+    metavar="NAME=JSON",
+    help="Trace with this value of an input that determines shapes.",
+)
 @click.option("--opset", type=click.IntRange(1), help="Convert the ONNX model to this opset first.")
 @click.option("--no-verify", is_flag=True, help="Do not compare the answers with ONNX's.")
 @click.option("--pack", is_flag=True, help="Also pack model.tar.gz.")

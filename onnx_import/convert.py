@@ -121,24 +121,34 @@ def _shaped(graph: Graph, shapes: Mapping[str, tuple[int | None, ...]]) -> Graph
 
 def _lower(program: Program, options: Options) -> tuple[artifact.Lowered, dict[str, Any]]:
     """The graph traced at the first sizes that it takes, and at others to see what its symbol covers; and the feeds used."""
-    dims = feeds.open_dims(program.graph)
+    loose = Program(_with_open_rows(program.graph), program.parameters)
+    dims = feeds.open_dims(loose.graph)
     problem: OnnxImportError | None = None
-    for sizes in feeds.ladder(program.graph, batch=1):
-        sample = {**feeds.seeded(program.graph, 0, sizes), **options.values}
-        others = {}
-        if dims:
-            rows = {name: size + 2 * (dims[name] == "batch") for name, size in sizes.items()}
-            others["rows"] = {**feeds.seeded(program.graph, 0, rows), **options.values}
-            grown = {name: size + (2 if dims[name] == "batch" else 32) for name, size in sizes.items()}
-            others["any"] = {**feeds.seeded(program.graph, 0, grown), **options.values}
-        else:
-            others = {"rows": sample, "any": sample}
+    for sizes in feeds.ladder(loose.graph, batch=1):
+        rows = {name: size + 2 * (dims[name] == "batch") for name, size in sizes.items()}
+        grown = {name: size + (2 if dims[name] == "batch" else 32) for name, size in sizes.items()}
+        sample, more, other = ({**feeds.seeded(loose.graph, 0, each), **options.values} for each in (sizes, rows, grown))
         try:
-            return artifact.lower(program, sample, others), sample
+            return artifact.lower(loose, sample, {"rows": more, "any": other}), sample
         except (InvalidInput, InvalidModel) as error:
             problem = problem or error
     assert problem is not None
     raise problem
+
+
+def _with_open_rows(graph: Graph) -> Graph:
+    """The graph with an open first axis where every input declares one row: many exporters write the batch that they traced."""
+    shapes = [info.type.shape for info in graph.feeds]
+    if not shapes or not all(shape and shape[0] == 1 for shape in shapes):
+        return graph
+    fed = {info.name for info in graph.feeds}
+    inputs = [
+        ValueInfo(info.name, Type("tensor", info.type.dtype, (None, *(info.type.shape or ())[1:])))
+        if info.name in fed
+        else info
+        for info in graph.inputs
+    ]
+    return Graph(graph.nodes, inputs, graph.outputs, graph.initializers, graph.name)
 
 
 def _source(source: Any, model: onnx.ModelProto) -> dict[str, Any]:

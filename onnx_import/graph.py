@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Union
+from typing import TypeAlias
 
 from onnx_import.dtypes import Array
 
-Dim = Union[int, str, None]
+Dim: TypeAlias = int | str | None
 """A size, the name of an open size, or an open size without a name."""
 
 
@@ -48,7 +48,7 @@ class ValueInfo:
     type: Type
 
 
-Attribute = Union[int, float, str, bytes, list[int], list[float], list[str], Tensor, "Graph", list["Graph"], Type, None]
+Attribute: TypeAlias = "int | float | str | bytes | list[int] | list[float] | list[str] | Tensor | Graph | list[Graph] | Type | None"
 
 
 @dataclass

@@ -32,7 +32,7 @@ class Store:
         known = self._by_id.get(id(array))
         if known is None:
             flat = np.ascontiguousarray(array)
-            digest = (str(array.dtype), array.shape, hashlib.blake2b(flat, digest_size=16).digest())
+            digest = (str(array.dtype), array.shape, hashlib.blake2b(flat.data, digest_size=16).digest())
             known = self._keys.setdefault(digest, key)
             self.arrays.setdefault(known, array)
             self._by_id[id(array)] = known

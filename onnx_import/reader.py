@@ -1,5 +1,6 @@
-"""ModelProto -> Graph: attributes as Python values with ONNX's defaults, local functions inlined, operators that have no
-converter replaced by the function body that ONNX defines for them.
+"""ModelProto -> Graph: attributes as Python values with ONNX's defaults, local functions inlined.
+
+Operators that have no converter are replaced by the function bodies that ONNX defines for them (`expand`).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import numpy as np
 
 from onnx_import.dtypes import CARRIERS, Array
 from onnx_import.nd.value import TapeNode
-from serving.backends.mxnet import Executor, first_line
+from serving.backends.mxnet import Executor, first_line, numpy_shapes
 from serving.backends.mxnet_import import import_mxnet
 
 Place = tuple[TapeNode, int]
@@ -35,7 +35,7 @@ class Parameters:
         if found is not None:
             return found[1]
         flat = np.ascontiguousarray(array)
-        digest = (array.dtype, array.shape, hashlib.blake2b(flat, digest_size=16).digest())
+        digest = (array.dtype, array.shape, hashlib.blake2b(flat.data, digest_size=16).digest())
         if digest not in self._by_digest:
             self._by_digest[digest] = import_mxnet().nd.array(flat.reshape(array.shape), dtype=array.dtype)
         self._by_id[id(array)] = (array, self._by_digest[digest])
@@ -66,7 +66,7 @@ class SymbolStage:
     def run(self, slots: list[Any]) -> None:
         """Append the outputs to the slots."""
         mx = import_mxnet()
-        with mx.util.np_shape(True):
+        with numpy_shapes():
             try:
                 if self._executor is None:
                     self._executor = self.bind()

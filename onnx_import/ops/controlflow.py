@@ -34,7 +34,8 @@ def loop(trips: Value | None, condition: Value | None = None, *states: Any, body
     count = None if trips is None else nd.scalar(trips) if _is_cheap(trips) else trips
     if isinstance(count, Value) or not _is_unrolled(count, condition, body):
         return _run_loop(trips, condition, list(states), body)
-    carried, scanned = list(states), [[] for _ in range(len(body.outputs) - 1 - len(states))]
+    carried = list(states)
+    scanned: list[list[Value]] = [[] for _ in range(len(body.outputs) - 1 - len(states))]
     goes_on, index = condition is None or bool(nd.scalar(condition)), 0
     while goes_on and (count is None or index < count):
         outputs = subgraph(body, [nd.constant(np.array(index, np.int64)), nd.constant(np.array(True)), *carried])
@@ -141,7 +142,7 @@ def _run_loop(trips: Value | None, condition: Value | None, states: list[Any], b
     captured = sorted(body.captures())
     outer = [scope[name] for name in captured]
     runner = _Loop(body, captured, [_dtypes(value) for value in (*states, *outer)], len(states))
-    outputs = [(None, _dtype(_dtypes(state))) for state in states]
+    outputs: list[tuple[tuple[int, ...] | None, str]] = [(None, _dtype(_dtypes(state))) for state in states]
     outputs += [(None, info.type.dtype) for info in body.outputs[1 + len(states) :]]
     return tuple(nd.host(runner, [trips, condition, *states, *outer], outputs))
 

@@ -11,6 +11,8 @@ import json
 import logging
 import sys
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -31,8 +33,13 @@ MAX_BATCH_BYTES = 4 << 20
 """Input bytes of the largest batch that one pass takes: beyond it a batch gains nothing and costs memory."""
 
 
-def load(layout: Layout, signature: Signature | None = None) -> SymbolModel:
+def load(layout: Layout, signature: Signature | None = None) -> LoadedModel:
     """The model of a layout's symbol and parameters; ModelError where MXNet cannot make one of them."""
+    from serving.backends import mxnet_converted
+
+    if signature is None and mxnet_converted.is_converted(layout):
+        model: LoadedModel = mxnet_converted.load(layout)
+        return model
     mx = import_mxnet()
     assert layout.symbol is not None and layout.params is not None
     try:
@@ -74,6 +81,17 @@ def first_line(error: BaseException) -> str:
     return (telling or lines or [type(error).__name__])[0][:300]
 
 
+@contextmanager
+def numpy_shapes(wanted: bool = True) -> Iterator[None]:
+    """Within it, MXNet takes shapes as numpy does: () has one element, (0, 3) none. As `mx.util.np_shape`, which logs a remark."""
+    before = ctypes.c_int()
+    _library().MXSetIsNumpyShape(int(wanted), ctypes.byref(before))
+    try:
+        yield
+    finally:
+        _library().MXSetIsNumpyShape(before, ctypes.byref(before))
+
+
 class Executor:
     """A symbol bound for one batch size: views of its input memory, and of its outputs' after a pass."""
 
@@ -104,10 +122,15 @@ class Executor:
 
 
 class SymbolModel:
-    """A symbol, its parameters and its signature as a loaded model."""
+    """A symbol, its parameters and its signature as a loaded model.
 
-    def __init__(self, symbol: Any, args: dict[str, Any], aux: dict[str, Any], signature: Signature) -> None:
-        self._symbol, self._aux = symbol, aux
+    `heads`, of a converted model, say which of the symbol's outputs each of the signature's outputs is.
+    """
+
+    def __init__(
+        self, symbol: Any, args: dict[str, Any], aux: dict[str, Any], signature: Signature, *, heads: tuple[int, ...] = ()
+    ) -> None:
+        self._symbol, self._aux, self._heads = symbol, aux, heads
         names = set(symbol.list_arguments())
         self._args = {name: array for name, array in args.items() if name in names}
         feeds = [tensor for tensor in signature.inputs if tensor.name in names]
@@ -118,7 +141,7 @@ class SymbolModel:
             )
         self._others = sorted(names - set(self._args) - {tensor.name for tensor in feeds})
         outputs = tuple(Tensor(name, None, np.dtype("float32")) for name in symbol.list_outputs())
-        self.signature = Signature(tuple(feeds), outputs)
+        self.signature = Signature(tuple(feeds), signature.outputs if heads else outputs)
         self._reshapes = Reshapes(symbol)
         self._executors: OrderedDict[tuple[Any, ...], Executor] = OrderedDict()
         self._stacks: dict[tuple[Any, ...], bool] = {}
@@ -174,6 +197,8 @@ class SymbolModel:
         for name, view in executor.views.items():
             view[:rows] = inputs[name]
         results = executor.run()
+        if self._heads:
+            results = [results[head] for head in self._heads]
         tensors = self.signature.outputs
         if not stacks:
             return {tensor.name: result.copy() for tensor, result in zip(tensors, results, strict=True)}
@@ -190,7 +215,8 @@ class SymbolModel:
             by_name = dict(zip(self._symbol.list_arguments(), known, strict=True))
             others = {name: mx.nd.zeros(by_name[name] or (1,)) for name in self._others}
         try:
-            executor = Executor(self._symbol, {**self._args, **others}, self._aux, inputs)
+            with numpy_shapes(bool(self._heads)):
+                executor = Executor(self._symbol, {**self._args, **others}, self._aux, inputs)
         except mx.MXNetError as error:
             raise ModelError(f"the model does not take inputs of shape {wanted}: {first_line(error)}") from None
         self._executors[key] = executor
@@ -228,7 +254,8 @@ class SymbolModel:
     def _counts(self, row_shapes: dict[str, tuple[int, ...]], rows: int) -> bool:
         """Whether so many rows in are so many rows out, in every output."""
         try:
-            _, found, _ = self._symbol.infer_shape_partial(**{name: (rows, *shape) for name, shape in row_shapes.items()})
+            with numpy_shapes(bool(self._heads)):
+                _, found, _ = self._symbol.infer_shape_partial(**{name: (rows, *shape) for name, shape in row_shapes.items()})
         except import_mxnet().MXNetError:
             return False
         return all(shape and shape[0] == rows for shape in found)
