@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
+import numpy as np
+
 from onnx_import.dtypes import Array, carry, deliver, name_of
 from onnx_import.errors import InvalidInput
 from onnx_import.graph import Graph, Type, ValueInfo
@@ -37,7 +39,7 @@ class Program:
         self._capacity = capacity
 
     def run(self, feeds: dict[str, Any]) -> list[Any]:
-        """The outputs in order, of inputs by name: arrays, lists of them for sequences, None for an empty optional.
+        """The outputs in order, of inputs by name: arrays, lists for sequences, dicts for maps, None for an empty optional.
 
         InvalidInput where a feed is absent, unknown, or of another dtype or rank than the model's input.
         """
@@ -57,7 +59,9 @@ class Program:
 
     def _taken(self, feeds: dict[str, Any]) -> dict[str, Any]:
         """Feeds as `call` takes them, checked against the graph's inputs."""
-        taken = {info.name: _carried(info, feeds) for info in self.graph.inputs if info.name in feeds or self._is_required(info)}
+        taken = {
+            info.name: _carried(info, feeds) for info in self.graph.inputs if info.name in feeds or self._is_required(info)
+        }
         unknown = sorted(set(feeds) - set(taken))
         if unknown:
             raise InvalidInput(f"the model has no input {unknown[0]!r}; it has {[info.name for info in self.graph.inputs]}")
@@ -129,6 +133,8 @@ def _checked(name: str, kind: Type, value: Any) -> Any:
         if not isinstance(value, (list, tuple)) or kind.element is None:
             raise InvalidInput(f"input {name!r} is a sequence; a list of arrays is needed")
         return [_checked(name, kind.element, item) for item in value]
+    if kind.kind == "map" and kind.element is not None:
+        return _mapped(name, kind.dtype, value), f"map:{kind.element.dtype}"
     array: Array = carry(value)
     dtype = name_of(value)
     if dtype != kind.dtype:
@@ -139,6 +145,17 @@ def _checked(name: str, kind: Type, value: Any) -> Any:
         if isinstance(wanted, int) and wanted != size:
             raise InvalidInput(f"input {name!r} is {size} long on axis {axis}; the model takes {wanted}")
     return array, dtype
+
+
+def _mapped(name: str, key: str, value: Any) -> Array:
+    """A map as host functions take it: a dict in an object array of no axis."""
+    if not isinstance(value, dict) or not all(
+        isinstance(item, str if key == "string" else (int, np.integer)) for item in value
+    ):
+        raise InvalidInput(f"input {name!r} is a map; a dict with keys of {key} is needed")
+    carried = np.empty((), dtype=object)
+    carried[()] = value
+    return carried
 
 
 def _key(value: Any, is_static: bool) -> Any:
@@ -166,4 +183,6 @@ def _delivered(value: Any, dtype: Any) -> Any:
         return None
     if isinstance(value, list):
         return [_delivered(item, kind) for item, kind in zip(value, dtype, strict=True)]
+    if dtype.startswith("map:"):  # a dict, or a list of them
+        return value.tolist()
     return deliver(value, dtype)

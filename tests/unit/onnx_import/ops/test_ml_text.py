@@ -9,13 +9,14 @@ import numpy as np
 import onnx
 import pytest
 
-from onnx_import import nd
+from onnx_import import backend, nd
+from onnx_import.errors import InvalidInput
 from onnx_import.nd import Value
 from onnx_import.nd.tape import Tape, writing
 from onnx_import.ops import ml_text
 from onnx_import.stages import Parameters
 from onnx_import.trace import Trace
-from tests.unit.onnx_import.checking import check
+from tests.unit.onnx_import.checking import check, node_model
 
 ML = "ai.onnx.ml"
 WORDS = np.array([["a", "b"], ["c", "?"]], dtype=object)
@@ -112,6 +113,35 @@ def test_dict_vectorizer() -> None:
         a_map({"a": 4, "c": 8}, "int64"), int64_vocabulary=None, string_vocabulary=["a", "c", "b", "z"]
     )
     assert (got.dtype, nd.known(got).tolist()) == ("int64", [4, 8, 0, 0])
+
+
+def map_model(op: str, attributes: dict[str, Any], kind: int) -> backend.Prepared:
+    """A model of one operator on a map from words to numbers."""
+    info = onnx.helper.make_value_info("x", onnx.TypeProto())
+    info.type.map_type.key_type = onnx.TensorProto.STRING
+    info.type.map_type.value_type.CopyFrom(onnx.helper.make_tensor_type_proto(kind, []))
+    node = onnx.helper.make_node(op, ["x"], ["y"], domain=ML, **attributes)
+    graph = onnx.helper.make_graph([node], "g", [info], [onnx.helper.make_tensor_value_info("y", kind, [None])])
+    return backend.prepare(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid(ML, 3)]))
+
+
+def test_maps_come_in_as_dicts() -> None:
+    """A model that takes a map is fed a dict; anything else is refused by name."""
+    prepared = map_model("DictVectorizer", {"string_vocabulary": ["a", "b"]}, onnx.TensorProto.FLOAT)
+    for pairs, want in (({"b": 2.0, "a": 1.0}, [1, 2]), ({}, [0, 0])):
+        assert prepared.run({"x": pairs})[0].tolist() == want
+    for wrong in (np.zeros(2, np.float32), {1: 2.0}):
+        with pytest.raises(InvalidInput, match="'x' is a map"):
+            prepared.run({"x": wrong})
+
+
+def test_maps_go_out_as_dicts() -> None:
+    """A classifier's scores by label, a dict a row, at any number of rows."""
+    scores = np.array([[0.25, 0.75], [0.5, 0.5]], np.float32)
+    model = node_model("ZipMap", [scores], {"classlabels_strings": ["no", "yes"]}, opset=None, domain=ML, outputs=1)
+    prepared = backend.prepare(model)
+    for _ in range(2):
+        assert prepared.run({"x0": scores})[0] == [{"no": 0.25, "yes": 0.75}, {"no": 0.5, "yes": 0.5}]
 
 
 @pytest.mark.parametrize(
