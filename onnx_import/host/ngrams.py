@@ -13,6 +13,8 @@ import numpy as np
 from onnx_import.dtypes import Array
 from onnx_import.errors import InvalidInput, InvalidModel
 
+Gram = tuple[Any, ...]
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -31,7 +33,7 @@ class Pool:
         """Columns of the output."""
         return max(self.columns) + 1
 
-    def numbers(self, low: int, high: int) -> dict[tuple[Any, ...], int]:
+    def numbers(self, low: int, high: int) -> dict[Gram, int]:
         """The number of each n-gram with `low` to `high` tokens among those of all lengths."""
         found, number = {}, 0
         for length, (start, end) in enumerate(itertools.pairwise([*self.starts, len(self.tokens)]), start=1):
@@ -62,7 +64,7 @@ def vectorize(x: Array, *, pool: Pool, lengths: tuple[int, int], max_skip_count:
     return (output if x.ndim == 2 else output[0],)
 
 
-def _grams(tokens: list[Any], lengths: tuple[int, int], max_skip_count: int) -> Iterator[tuple[Any, ...]]:
+def _grams(tokens: list[Any], lengths: tuple[int, int], max_skip_count: int) -> Iterator[Gram]:
     """Every n-gram, with 0 to `max_skip_count` tokens left out between its own; single tokens, which skip nothing, once."""
     low, high = lengths
     for step in range(1, max_skip_count + 2):

@@ -8,6 +8,9 @@ from onnx_import.host import boxes, pictures, selection
 from onnx_import.nd import Value
 from onnx_import.registry import op
 
+SMALL = 8
+"""Flags of the longest fed condition by whose values a trace is remembered, instead of by how many are true."""
+
 
 @op("NonZero", since=9)
 def non_zero(x: Value) -> Value:
@@ -22,6 +25,8 @@ def compress(x: Value, condition: Value, *, axis: int | None) -> Value:
     if axis is None:
         x, axis = nd.reshape(x, [x.size]), 0
     axis = nd.normal_axis(axis, x.rank)
+    if condition.node is not None and condition.node.kind == "feed" and condition.size <= SMALL:
+        nd.known(condition)  # flags that a caller feeds, like axes or sizes
     places: Value = nd.host(selection.true_indices, [condition], [(None, "int64")], limit=x.shape[axis])[0]
     return _take(x, places, axis)
 

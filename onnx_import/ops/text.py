@@ -1,12 +1,20 @@
-"""Text: operators on strings, all by the host library, as MXNet has numbers alone."""
+"""Text: operators on strings go by the host library, as MXNet has numbers alone; n-grams of numbers become a graph."""
 
 from __future__ import annotations
 
+import functools
+
+import numpy as np
+
 from onnx_import import nd
+from onnx_import.dtypes import Array
 from onnx_import.errors import InvalidModel
 from onnx_import.host import ngrams, regex, text
 from onnx_import.nd import Value
 from onnx_import.registry import op
+
+LARGEST = 1 << 22
+"""Comparisons (tokens times n-grams) up to which counting n-grams of numbers is a graph."""
 
 
 @op("StringConcat", since=20)
@@ -68,6 +76,10 @@ def tf_idf_vectorizer(
     if mode not in ("TF", "IDF", "TFIDF"):
         raise InvalidModel(f"mode is {mode!r}, not TF, IDF or TFIDF")
     pool = ngrams.Pool(list(pool_strings or pool_int64s or ()), ngram_counts, ngram_indexes, weights)
+    if x.dtype != "string" and x.rank in (1, 2):
+        table = pool.numbers(min_gram_length, max_gram_length)
+        if 0 < x.size * len(table) * (max_skip_count + 1) <= LARGEST and np.isfinite(weights or 0).all():
+            return _count_numbers(x, pool, table, max_skip_count, mode)
     counts: Value = nd.host(
         ngrams.vectorize,
         [x],
@@ -78,3 +90,34 @@ def tf_idf_vectorizer(
         mode=mode,
     )[0]
     return counts
+
+
+def _count_numbers(x: Value, pool: ngrams.Pool, table: dict[ngrams.Gram, int], max_skip_count: int, mode: str) -> Value:
+    """Counts by comparing every n-gram of the pool with every window of the rows; a product puts them into their columns."""
+    rows = nd.reshape(x, [1, *x.shape][-2:])
+    counts, numbers = [], []
+    for length in sorted({len(gram) for gram in table}):
+        grams = [gram for gram in table if len(gram) == length]
+        numbers += [table[gram] for gram in grams]
+        steps = [step for step in range(1, max_skip_count + 2 if length > 1 else 2) if rows.shape[1] > (length - 1) * step]
+        terms = [_count_windows(rows, np.array(grams), step) for step in steps]
+        counts.append(functools.reduce(nd.add, terms) if terms else nd.zeros((rows.shape[0], len(grams)), "float32"))
+    found = nd.concatenate(counts, 1)
+    columns = np.zeros((len(numbers), pool.width), np.float32)
+    columns[np.arange(len(numbers)), [pool.columns[n] for n in numbers]] = 1
+    if mode == "IDF":
+        found = nd.minimum(found, nd.constant(np.float32(1)))
+    if mode != "TF" and pool.weights:
+        columns *= np.array([pool.weights[n] for n in numbers], np.float32)[:, None]
+    shape = (rows.shape[0], pool.width)
+    return nd.reshape(nd.emit("dot", [found, nd.constant(columns)], shape, "float32"), (*x.shape[:-1], pool.width))
+
+
+def _count_windows(rows: Value, grams: Array, step: int) -> Value:
+    """How often each n-gram (a row of `grams`) occurs in a row with its tokens `step` apart."""
+    positions = rows.shape[1] - (grams.shape[1] - 1) * step
+    hits = nd.full((1, 1, 1), 1, "float32")
+    for place in range(grams.shape[1]):
+        window = nd.expand_dims(nd.slice_axis(rows, 1, place * step, place * step + positions), [2])
+        hits = nd.multiply(hits, nd.cast(nd.equal(window, nd.constant(grams[:, place], rows.dtype)), "float32"))
+    return nd.emit("sum", [hits], (rows.shape[0], len(grams)), "float32", axis=1)
