@@ -28,6 +28,12 @@ class Pool:
     columns: list[int]
     weights: list[float] | None = None
 
+    def __post_init__(self) -> None:
+        if min(self.columns, default=-1) < 0 or min(self.starts, default=-1) < 0:
+            raise InvalidModel("ngram_indexes and ngram_counts must be whole numbers from 0, and at least one")
+        if self.weights and len(self.weights) != len(self.columns):
+            raise InvalidModel(f"{len(self.weights)} weights for {len(self.columns)} n-grams")
+
     @property
     def width(self) -> int:
         """Columns of the output."""

@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 
 from onnx_import import nd
-from onnx_import.dtypes import ONNX_NAMES
+from onnx_import.dtypes import CARRIERS, ONNX_NAMES
+from onnx_import.errors import InvalidInput, InvalidModel
 from onnx_import.nd import Value
 from onnx_import.registry import op
 
@@ -18,25 +19,25 @@ _DRAWS = itertools.count()
 @op("RandomNormal", since=1)
 def random_normal(*, dtype: int, mean: float, scale: float, seed: float | None, shape: list[int]) -> Value:
     """Numbers of a normal distribution in a given shape."""
-    return _normal(tuple(shape), ONNX_NAMES[dtype], mean, scale, seed)
+    return _normal(_sizes(shape), _kind(dtype), mean, scale, seed)
 
 
 @op("RandomNormalLike", since=1)
 def random_normal_like(x: Value, *, dtype: int | None, mean: float, scale: float, seed: float | None) -> Value:
     """Numbers of a normal distribution in the shape of the input."""
-    return _normal(x.shape, ONNX_NAMES[dtype] if dtype else x.dtype, mean, scale, seed)
+    return _normal(x.shape, _kind(dtype, x), mean, scale, seed)
 
 
 @op("RandomUniform", since=1)
 def random_uniform(*, dtype: int, high: float, low: float, seed: float | None, shape: list[int]) -> Value:
     """Numbers from `low` to `high` in a given shape."""
-    return _uniform(tuple(shape), ONNX_NAMES[dtype], low, high, seed)
+    return _uniform(_sizes(shape), _kind(dtype), low, high, seed)
 
 
 @op("RandomUniformLike", since=1)
 def random_uniform_like(x: Value, *, dtype: int | None, high: float, low: float, seed: float | None) -> Value:
     """Numbers from `low` to `high` in the shape of the input."""
-    return _uniform(x.shape, ONNX_NAMES[dtype] if dtype else x.dtype, low, high, seed)
+    return _uniform(x.shape, _kind(dtype, x), low, high, seed)
 
 
 @op("Bernoulli", since=15)
@@ -53,12 +54,14 @@ def bernoulli(x: Value, *, dtype: int | None, seed: float | None) -> Value:
         nd.greater(draw, nd.subtract(nd.full(x.shape, 1.0, "float64"), probability)),
         nd.less_equal(draw, nd.minimum(probability, one)),
     )
-    return nd.cast(is_one, ONNX_NAMES[dtype] if dtype else x.dtype)
+    return nd.cast(is_one, _kind(dtype, x))
 
 
 @op("Multinomial", since=7)
 def multinomial(x: Value, *, dtype: int, sample_size: int, seed: float | None) -> Value:
     """`sample_size` classes for each row of unnormalized log-probabilities: where a draw falls in their running sum."""
+    if x.rank != 2:
+        raise InvalidInput(f"Multinomial takes [batch, classes], not {list(x.shape)}")
     rows, classes = x.shape
     odds = nd.emit("softmax", [nd.cast(x, "float64")], x.shape, "float64", axis=-1)
     sums = nd.emit("_np_cumsum", [odds], x.shape, "float64", axis=1)
@@ -67,8 +70,23 @@ def multinomial(x: Value, *, dtype: int, sample_size: int, seed: float | None) -
     bounds = nd.expand_dims(nd.slice_axis(sums, 1, 0, classes - 1), [1])
     passed = nd.cast(nd.greater_equal(draws, bounds), "int64")
     if classes == 1:
-        return nd.zeros((rows, sample_size), ONNX_NAMES[dtype])
-    return nd.cast(nd.emit("sum", [passed], (rows, sample_size), "int64", axis=2), ONNX_NAMES[dtype])
+        return nd.zeros((rows, sample_size), _kind(dtype))
+    return nd.cast(nd.emit("sum", [passed], (rows, sample_size), "int64", axis=2), _kind(dtype))
+
+
+def _sizes(shape: list[int]) -> Shape:
+    if min(shape, default=0) < 0:
+        raise InvalidModel(f"there is no shape {shape}")
+    return tuple(shape)
+
+
+def _kind(dtype: int | None, like: Value | None = None) -> str:
+    """The dtype of the output."""
+    if not dtype and like is not None:
+        return like.dtype
+    if dtype not in ONNX_NAMES or ONNX_NAMES[dtype] not in CARRIERS:
+        raise InvalidModel(f"no draws come in the element type {dtype}")
+    return ONNX_NAMES[dtype]
 
 
 def _normal(shape: Shape, dtype: str, mean: float, scale: float, seed: float | None) -> Value:

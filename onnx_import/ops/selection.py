@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from onnx_import import nd
 from onnx_import.dtypes import CARRIERS
+from onnx_import.errors import InvalidInput
 from onnx_import.host import boxes, pictures, selection
 from onnx_import.nd import Value
 from onnx_import.registry import op
@@ -61,6 +62,9 @@ def non_max_suppression(
     center_point_box: int,
 ) -> Value:
     """Batch, class and index of the boxes that no better box of their class overlaps."""
+    fits = box.rank == scores.rank == 3 and box.shape == (scores.shape[0], scores.shape[2], 4)
+    if not fits:
+        raise InvalidInput(f"boxes of {list(box.shape)} do not go with scores of {list(scores.shape)}")
     inputs = [box, scores, limit, iou_threshold, score_threshold]
     rows: Value = nd.host(boxes.non_max_suppression, inputs, [(None, "int64")], center_point_box=center_point_box)[0]
     return rows

@@ -102,8 +102,12 @@ def sequence_map(values: Values, *others: Any, body: Graph) -> tuple[Values, ...
 def reverse_sequence(x: Value, lengths: Value, *, batch_axis: int, time_axis: int) -> Value:
     """The first `lengths[i]` slices of each item back to front, the rest where they were."""
     axes = [time_axis, batch_axis, *range(2, x.rank)]
-    if {time_axis, batch_axis} != {0, 1}:
-        raise InvalidInput(f"batch_axis {batch_axis} and time_axis {time_axis} must be 0 and 1")
+    if {time_axis, batch_axis} != {0, 1} or x.rank < 2:
+        raise InvalidInput(f"batch_axis {batch_axis} and time_axis {time_axis} of {x.rank} axes must be 0 and 1")
+    if lengths.shape != (x.shape[batch_axis],):
+        raise InvalidInput(f"{list(lengths.shape)} lengths for {x.shape[batch_axis]} sequences")
+    # MXNet reads past the end for a length that is too large.
+    lengths = nd.maximum(nd.minimum(lengths, nd.constant(np.int64(x.shape[time_axis]))), nd.constant(np.int64(0)))
     if x.dtype == "bool":
         bytes_ = reverse_sequence(nd.cast(x, "uint8"), lengths, batch_axis=batch_axis, time_axis=time_axis)
         return nd.cast(bytes_, "bool")

@@ -21,6 +21,10 @@ def test_pool_and_indexes_must_agree() -> None:
     """More n-grams than indexes are an invalid model."""
     with pytest.raises(InvalidModel, match="2 of ngram_indexes"):
         ngrams.Pool([1, 2, 3], [0], [0, 1]).numbers(1, 1)
+    with pytest.raises(InvalidModel, match="from 0"):
+        ngrams.Pool([1], [0], [-1])
+    with pytest.raises(InvalidModel, match="3 weights for 1"):
+        ngrams.Pool([1], [0], [0], [1.0, 2.0, 3.0])
 
 
 @pytest.mark.parametrize(

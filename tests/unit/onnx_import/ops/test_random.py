@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import TensorProto
+from onnx.checker import ValidationError
+from onnx.shape_inference import InferenceError
 
 from onnx_import import backend
+from onnx_import.errors import OnnxImportError
 from tests.unit.onnx_import.checking import check, node_model
 
 LIKE = np.linspace(0.05, 0.95, 12, dtype=np.float32).reshape(3, 4)
@@ -79,6 +82,17 @@ def test_multinomial(seed: dict[str, float]) -> None:
         assert (classes.shape, classes.dtype) == ((2, 20_000), np.int64)
         for row, chances in zip(classes, odds, strict=True):
             assert np.bincount(row, minlength=3) / 20_000 == pytest.approx(chances, abs=0.02)
+
+
+def test_refuses_what_cannot_be() -> None:
+    """No draw has a negative size, another rank than two classes need, or text for numbers."""
+    for op, inputs, attributes in (
+        ("RandomNormal", [], {"shape": [-1]}),
+        ("Multinomial", [LIKE[0]], {}),
+        ("RandomUniform", [], {"shape": [1], "dtype": TensorProto.STRING}),
+    ):
+        with pytest.raises((OnnxImportError, ValidationError, InferenceError)):
+            draws(op, inputs, attributes)
 
 
 def test_multinomial_of_one_class() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from onnx_import.errors import OnnxImportError
 from tests.unit.onnx_import.checking import check
 
 DTYPES = ["float32", "int64", "bool", "uint8"]
@@ -66,6 +67,12 @@ def test_non_max_suppression(seed: int, center: int) -> None:
     scores = (chance.randint(0, 8, (2, 2, 30)) / 8).astype(np.float32)
     limits = [np.array([8]), np.array([0.3], np.float32), np.array([0.25], np.float32)]
     check("NonMaxSuppression", [boxes, scores, *limits], {"center_point_box": center})
+
+
+def test_boxes_must_go_with_scores() -> None:
+    """Boxes and scores of different counts are refused."""
+    with pytest.raises(OnnxImportError, match="do not go with"):
+        check("NonMaxSuppression", [np.zeros((1, 3, 4), np.float32), np.zeros((1, 1, 2), np.float32)], want=[])
 
 
 def test_image_decoder() -> None:

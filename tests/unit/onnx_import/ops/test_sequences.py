@@ -103,6 +103,14 @@ def test_reverse_sequence(time_axis: int, dtype: str) -> None:
     assert len(prepared.program.last) == 1
 
 
+def test_lengths_beyond_the_axis() -> None:
+    """A length that a caller gives too large stands for the whole axis; as many as sequences or an error."""
+    x = np.arange(6, dtype=np.float32).reshape(3, 2)
+    check("ReverseSequence", [x, np.array([7, 2])])
+    with pytest.raises(OnnxImportError, match="lengths for 2"):
+        check("ReverseSequence", [x, np.array([1, 1, 1])], want=[])
+
+
 @pytest.mark.parametrize(
     "body", ["(float[N, M] a) => (float[N, M] b) {b = Add(a, a)}", "(float[N, M] a) => (int64[R] b) {b = Shape(a)}"]
 )
