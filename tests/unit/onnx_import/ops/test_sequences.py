@@ -112,11 +112,16 @@ def test_lengths_beyond_the_axis() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["(float[N, M] a) => (float[N, M] b) {b = Add(a, a)}", "(float[N, M] a) => (int64[R] b) {b = Shape(a)}"]
+    ("body", "kind"),
+    [
+        ("(float[N, M] a) => (float[N, M] b) {b = Add(a, a)}", "float[N, M]"),
+        ("(float[N, M] a) => (int64[2] b) {b = Shape(a)}", "int64[2]"),
+    ],
+    ids=["add", "shape"],
 )
-def test_sequence_map(body: str) -> None:
+def test_sequence_map(body: str, kind: str) -> None:
     """The body runs for each tensor."""
-    run(f"(seq(float[N, M]) s) => (seq(float[N, M]) t) {{t = SequenceMap(s) <body = g {body}>}}", {"s": TENSORS})
+    run(f"(seq(float[N, M]) s) => (seq({kind}) t) {{t = SequenceMap(s) <body = g {body}>}}", {"s": TENSORS})
 
 
 def test_sequence_map_with_more_inputs() -> None:
