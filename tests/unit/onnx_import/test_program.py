@@ -1,0 +1,171 @@
+"""Graphs that run: traced once for each kind of feeds, with the numbers that a trace depends on in its key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from onnx_import import nd
+from onnx_import.errors import InvalidInput, UnsupportedModel
+from onnx_import.graph import Graph, Node, Tensor, Type, ValueInfo
+from onnx_import.program import Program
+from onnx_import.stages import HostStage, SymbolStage
+
+X = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+def info(name: str, dtype: str = "float32", shape: Any = None) -> ValueInfo:
+    """A tensor's name and type."""
+    return ValueInfo(name, Type(dtype=dtype, shape=shape))
+
+
+def kinds(program: Program) -> list[list[type]]:
+    """The kinds of stages of the last run's blocks."""
+    return [[type(stage) for stage in block.stages] for block in program.last]
+
+
+@pytest.fixture
+def arithmetic() -> Graph:
+    """(x + w) reshaped to a fed shape, and x's own shape."""
+    nodes = [
+        Node("Add", ["x", "w"], ["sum"], since=14),
+        Node("Reshape", ["sum", "sizes"], ["y"], {"allowzero": 0}, since=14),
+        Node("Shape", ["x"], ["s"], {"start": 0}, since=15),
+    ]
+    weights = {"w": Tensor("float32", np.ones(3, np.float32))}
+    inputs = [info("x", shape=("N", 3)), info("sizes", "int64", (None,))]
+    return Graph(nodes, inputs, [info("y"), info("s", "int64")], weights)
+
+
+@pytest.fixture
+def nonzero() -> Graph:
+    """Something before and something after an operator whose output has a size that only its values tell."""
+    nodes = [
+        Node("Add", ["x", "x"], ["twice"], since=14),
+        Node("Mul", ["x", "x"], ["square"], since=14),
+        Node("NonZero", ["twice"], ["places"], since=13),
+        Node("Add", ["places", "places"], ["doubled"], since=14),
+        Node("Add", ["square", "x"], ["other"], since=14),
+    ]
+    return Graph(nodes, [info("x", shape=("N", 3))], [info("doubled", "int64"), info("other")])
+
+
+def test_one_symbol(arithmetic: Graph) -> None:
+    """A graph without data-dependent sizes is one MXNet symbol, and answers the same when it is run again."""
+    program = Program(arithmetic)
+    for _ in range(2):
+        y, shape = program.run({"x": X, "sizes": np.array([3, -1])})
+        np.testing.assert_array_equal(y, (X + 1).reshape(3, 2))
+        assert shape.tolist() == [2, 3]
+        assert kinds(program) == [[SymbolStage]]
+    assert program.static == {"sizes"}
+
+
+def test_static_inputs_are_part_of_the_key(arithmetic: Graph) -> None:
+    """An input whose numbers decide a shape may have others in the next call."""
+    program = Program(arithmetic)
+    for sizes in ([6], [2, 3], [3, 2], [6]):
+        assert program.run({"x": X, "sizes": np.array(sizes)})[0].shape == tuple(sizes)
+
+
+def test_shapes_unseen(arithmetic: Graph) -> None:
+    """Another number of rows is traced when it comes, and the traces of few shapes are kept."""
+    program = Program(arithmetic, capacity=2)
+    for rows in (1, 2, 5, 1):
+        assert program.run({"x": np.zeros((rows, 3), np.float32), "sizes": np.array([-1])})[0].shape == (3 * rows,)
+    assert len(program._blocks) == 2
+
+
+def test_data_dependent_sizes(nonzero: Graph) -> None:
+    """Sizes that values decide split the trace there; what was computed before is kept, and another size is another trace."""
+    program = Program(nonzero)
+    for feed in (X, X, X * 0, X):
+        doubled, other = program.run({"x": feed})
+        np.testing.assert_array_equal(doubled, 2 * np.array(np.nonzero(feed)))
+        np.testing.assert_array_equal(other, feed * feed + feed)
+    assert kinds(program) == [[SymbolStage, HostStage], [SymbolStage]]
+
+
+def test_runs_do_not_share_memory(arithmetic: Graph) -> None:
+    """What one run answered is not overwritten by the next."""
+    program = Program(arithmetic)
+    first = program.run({"x": X, "sizes": np.array([6])})[0]
+    kept = first.copy()
+    program.run({"x": X * 7, "sizes": np.array([6])})
+    np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize(
+    ("feeds", "message"),
+    [
+        ({"x": X}, "'sizes' is missing"),
+        ({"x": X.astype(np.float64), "sizes": np.array([6])}, "'x' is float64; the model takes float32"),
+        ({"x": X[0], "sizes": np.array([6])}, "'x' has 1 axes"),
+        ({"x": X[:, :2], "sizes": np.array([6])}, "'x' is 2 long on axis 1"),
+        ({"x": X, "sizes": np.array([6]), "z": X}, "no input 'z'"),
+        ({"x": X, "sizes": np.array([4])}, "do not fill"),
+    ],
+    ids=["missing", "dtype", "rank", "size", "unknown", "value"],
+)
+def test_wrong_feeds(arithmetic: Graph, feeds: dict[str, Any], message: str) -> None:
+    """What does not fit is said in a line that names the input; the program works on."""
+    program = Program(arithmetic)
+    with pytest.raises(InvalidInput, match=message):
+        program.run(feeds)
+    assert program.run({"x": X, "sizes": np.array([6])})[0].shape == (6,)
+
+
+def test_all_problems_at_once() -> None:
+    """Every node that cannot be lowered is named in one error; what depends on it is not blamed."""
+    nodes = [
+        Node("Nonsense", ["x"], ["a"], name="first"),
+        Node("Add", ["a", "x"], ["b"], since=14, name="behind"),
+        Node("Rubbish", ["x"], ["c"], name="second"),
+    ]
+    with pytest.raises(UnsupportedModel) as raised:
+        Program(Graph(nodes, [info("x", shape=(2, 3))], [info("b"), info("c")])).run({"x": X})
+    assert [problem.node for problem in raised.value.problems] == ["first", "second"]
+
+
+def test_equal_nodes_are_emitted_once() -> None:
+    """The same operator on the same inputs becomes one MXNet node."""
+    nodes = [Node("Add", ["x", "x"], ["a"], since=14), Node("Add", ["x", "x"], ["b"], since=14)]
+    program = Program(Graph(nodes, [info("x", shape=(2, 3))], [info("a"), info("b")]))
+    one, two = program.run({"x": X})
+    np.testing.assert_array_equal(one, two)
+    (stage,) = program.last[0].stages
+    assert isinstance(stage, SymbolStage)
+    assert stage.text.count("elemwise_add") == 1
+
+
+def test_constants_fold() -> None:
+    """What is computed from constants alone is no part of the symbol."""
+    two = Tensor("float32", np.full((2, 3), 2, np.float32))
+    nodes = [Node("Mul", ["w", "w"], ["four"], since=14), Node("Add", ["x", "four"], ["y"], since=14)]
+    program = Program(Graph(nodes, [info("x", shape=(2, 3))], [info("y")], {"w": two}))
+    np.testing.assert_array_equal(program.run({"x": X})[0], X + 4)
+    (stage,) = program.last[0].stages
+    assert isinstance(stage, SymbolStage)
+    assert "mul" not in stage.text
+
+
+def test_reshape_serves_other_rows() -> None:
+    """A reshape that keeps its rows is the same MXNet node for any number of them."""
+    texts = []
+    for rows in (1, 4):
+        nodes = [Node("Reshape", ["x", "sizes"], ["y"], {"allowzero": 0}, since=14)]
+        weights = {"sizes": Tensor("int64", np.array([0, 3, 2]))}
+        program = Program(Graph(nodes, [info("x", shape=("N", 6))], [info("y")], weights))
+        program.run({"x": np.zeros((rows, 6), np.float32)})
+        (stage,) = program.last[0].stages
+        assert isinstance(stage, SymbolStage)
+        texts.append(stage.text)
+    assert texts[0] == texts[1]
+
+
+def test_values_have_an_array_or_a_node() -> None:
+    """A constant's array is at hand in its carrier dtype."""
+    value = nd.constant(np.array([1, 2], np.int16), "int16")
+    assert (value.dtype, value.carrier, value.is_known) == ("int16", "int32", True)
