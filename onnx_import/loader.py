@@ -1,17 +1,169 @@
-"""A model file -> a checked ModelProto."""
+"""A model file -> a ModelProto that holds what ONNX promises, or one InvalidModel that names the node or tensor.
+
+    path -> outline -> parsed -> external data -> checks -> onnx's checker -> ModelProto
+
+Memory is bounded by the file: large weights stay in it (`weights`), and no size that it states is believed before it is compared.
+"""
 
 from __future__ import annotations
 
-import onnx
+import mmap
+import os
+import re
+import stat
+from functools import cache
+from pathlib import Path
+from typing import Any
 
+import onnx
+from google.protobuf.message import DecodeError
+
+from onnx_import import checks, external, outline, schemas, weights
 from onnx_import.errors import InvalidModel
 
+Source = str | os.PathLike[str] | bytes | onnx.ModelProto
 
-def load(source: str | bytes | onnx.ModelProto) -> onnx.ModelProto:
-    """The model of a path, of bytes, or itself."""
+_OTHERS = (
+    (0, b"PK\x03\x04", "a zip archive (of PyTorch or Keras?)"),
+    (0, b"\x89HDF", "an HDF5 file (of Keras?)"),
+    (0, b"\x80\x02", "a Python pickle (of PyTorch?)"),
+    (4, b"TFL3", "a TFLite model"),
+    (4, b"ORTM", "a model in onnxruntime's own format"),
+    (0, b"\x1f\x8b", "a gzip file: unpack it first"),
+    (0, b"version https://git-lfs", "a pointer of git lfs: fetch the file itself"),
+    (0, b"<", "a web page or XML"),
+    (0, b"{", "JSON"),
+)
+
+
+def load(source: Source, *, mapped: bool = False, allow_nan: bool = False) -> onnx.ModelProto:
+    """The checked model of a path, of bytes, or of a proto.
+
+    `mapped` leaves large weights of a path in its file; `weights.array` and `reader.read` know how to get at them.
+    """
+    faults = _own_faults()
+    if faults:
+        raise RuntimeError("converters disagree with ONNX's schemas:\n" + "\n".join(faults))
     if isinstance(source, onnx.ModelProto):
-        return source
+        return _checked(source, allow_nan)
+    if isinstance(source, bytes):
+        model = _parsed(source, memoryview(source))
+        external.refuse(model)
+        return _checked(model, allow_nan)
+    path = Path(source)
     try:
-        return onnx.load_model_from_string(source) if isinstance(source, bytes) else onnx.load(source)
-    except Exception as error:
-        raise InvalidModel(f"{source!r} is no ONNX model: {error}") from None
+        model = _checked(_read(path), allow_nan)
+    except InvalidModel as error:
+        raise InvalidModel(f"{path}: {error}") from error.__cause__
+    return model if mapped else weights.whole(model)
+
+
+@cache
+def _own_faults() -> list[str]:
+    return schemas.check()
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    """The model of a file, its large weights mapped and the external ones found."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InvalidModel("not a file")
+        with path.open("rb") as file:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except ValueError:
+        raise InvalidModel("the file is empty") from None
+    except OSError as error:
+        raise InvalidModel(error.strerror or "cannot be read") from None
+    with memoryview(data) as view:
+        try:
+            text, spans = outline.outline(view)
+        except outline.Damaged as error:
+            raise _no_model(view, str(error)) from None
+        model = _parsed(text, view)
+    external.attach(model, path.parent)
+    external.restore(model, path, spans)
+    return model
+
+
+def _parsed(text: bytes, data: memoryview) -> onnx.ModelProto:
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(text)
+    except DecodeError as error:
+        raise _no_model(data, str(error)) from None
+    if not model.HasField("graph"):
+        raise _no_model(data, "it holds no graph")
+    return model
+
+
+def _no_model(data: memoryview, reason: str) -> InvalidModel:
+    """Why bytes are no ONNX model, in words for who chose the file."""
+    for at, mark, kind in _OTHERS:
+        if bytes(data[at : at + len(mark)]) == mark:
+            return InvalidModel(f"not ONNX but {kind}")
+    level = outline.depth(data)
+    if level > checks.MAX_DEPTH:
+        return checks.too_deep(level)
+    return InvalidModel(f"not an ONNX model, or one that is cut off or damaged ({reason})")
+
+
+def _checked(model: onnx.ModelProto, allow_nan: bool) -> onnx.ModelProto:
+    checks.depth(model)
+    _versions(model)
+    checks.names(model.graph)
+    checks.tensors(model, allow_nan)
+    bare, _ = weights.detach(model)
+    # Old exporters state IR 3 and leave initializers out of the inputs, which IR 4 allows; nothing else is different.
+    bare.ir_version = 4 if bare.ir_version == 3 else bare.ir_version
+    try:
+        onnx.checker.check_model(bare.SerializeToString())
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
+        raise InvalidModel(_line(error)) from None
+    _types(bare)
+    if not model.opset_import:  # before IR 3 there was one opset
+        model.opset_import.add(version=1)
+    return model
+
+
+def _versions(model: onnx.ModelProto) -> None:
+    """Neither the format nor an operator set is newer than what the installed onnx knows."""
+    if model.ir_version > onnx.IR_VERSION:
+        raise InvalidModel(
+            f"IR version {model.ir_version} is newer than {onnx.IR_VERSION}, the newest that onnx {onnx.__version__} knows"
+        )
+    known = _newest()
+    for entry in model.opset_import:
+        newest = known.get(entry.domain.removeprefix("ai.onnx") if entry.domain == "ai.onnx" else entry.domain)
+        if newest is not None and not 1 <= entry.version <= newest:
+            raise InvalidModel(
+                f"opset {entry.version} of {entry.domain or 'ai.onnx'} is not among 1 to {newest}, which onnx {onnx.__version__} knows"
+            )
+
+
+@cache
+def _newest() -> dict[str, int]:
+    found: dict[str, int] = {"": onnx.defs.onnx_opset_version()}
+    for schema in onnx.defs.get_all_schemas_with_history():
+        found[schema.domain] = max(found.get(schema.domain, 1), schema.since_version)
+    return found
+
+
+_TYPE_FAULT = re.compile(r"inconsistent type|unsupported type|TypeInferenceError")
+
+
+def _types(bare: onnx.ModelProto) -> None:
+    """Operators get the element types that they take. Shapes are left to the trace: files often state them loosely."""
+    try:
+        onnx.shape_inference.infer_shapes(bare, check_type=True, strict_mode=True)
+    except onnx.shape_inference.InferenceError as error:
+        faults = [line for line in str(error).splitlines() if _TYPE_FAULT.search(line)]
+        if faults:
+            raise InvalidModel(_line(faults[0])) from None
+    except (RuntimeError, ValueError, onnx.checker.ValidationError):
+        return  # what inference cannot follow, the trace will
+
+
+def _line(error: Any) -> str:
+    """What onnx's C++ says, in one line."""
+    text = re.sub(r"\[\w+Error\] |Inference error\(s\): |==> Context: ", "", str(error))
+    return re.sub(r"\s+", " ", text).strip()[:500]

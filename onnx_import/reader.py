@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import AttributeProto, numpy_helper
+import onnx.inliner
+from onnx import AttributeProto
 
-from onnx_import import expand
+from onnx_import import expand, weights
 from onnx_import.dtypes import ONNX_NAMES, carry, name_of
 from onnx_import.errors import InvalidModel
 from onnx_import.graph import Attribute, Dim, Graph, Node, Tensor, Type, ValueInfo
@@ -31,7 +32,7 @@ def read(model: onnx.ModelProto) -> Graph:
 
 def tensor(proto: onnx.TensorProto) -> Tensor:
     """A TensorProto in its carrier dtype, a view of its bytes where it can be."""
-    array = numpy_helper.to_array(proto)
+    array = weights.array(proto)
     if proto.data_type == onnx.TensorProto.STRING:
         texts = [item.decode() if isinstance(item, bytes) else str(item) for item in array.ravel()]
         return Tensor("string", np.array(texts, object).reshape(array.shape))
@@ -69,7 +70,7 @@ def _info(proto: onnx.ValueInfoProto) -> ValueInfo:
 
 
 def _dense(sparse: onnx.SparseTensorProto) -> Tensor:
-    values, indices = tensor(sparse.values), numpy_helper.to_array(sparse.indices)
+    values, indices = tensor(sparse.values), weights.array(sparse.indices)
     dense = np.zeros(tuple(sparse.dims), values.data.dtype)
     if indices.ndim == 2:
         dense[tuple(indices.T)] = values.data
@@ -112,7 +113,7 @@ def _attribute(proto: onnx.AttributeProto, opsets: dict[str, int]) -> Attribute:
     if isinstance(value, bytes):
         return _text(value)
     if kind == AttributeProto.STRINGS:
-        return [_text(item) for item in value]  # type: ignore[misc]
+        return [_text(item) for item in value]  # type: ignore[return-value]
     if kind in (AttributeProto.INTS, AttributeProto.FLOATS):
         return list(value)
     if kind in (AttributeProto.INT, AttributeProto.FLOAT):
