@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 
 from onnx_import import nd
 from onnx_import.dtypes import CARRIERS, ONNX_NAMES
 from onnx_import.errors import InvalidInput, InvalidModel
 from onnx_import.nd import Value
+from onnx_import.nd.tape import current
 from onnx_import.registry import op
 
 Shape = tuple[int, ...]
-_DRAWS = itertools.count()
 
 
 @op("RandomNormal", since=1)
@@ -25,7 +23,7 @@ def random_normal(*, dtype: int, mean: float, scale: float, seed: float | None, 
 @op("RandomNormalLike", since=1)
 def random_normal_like(x: Value, *, dtype: int | None, mean: float, scale: float, seed: float | None) -> Value:
     """Numbers of a normal distribution in the shape of the input."""
-    return _normal(x.shape, _kind(dtype, x), mean, scale, seed)
+    return _normal(x, _kind(dtype, x), mean, scale, seed)
 
 
 @op("RandomUniform", since=1)
@@ -37,7 +35,7 @@ def random_uniform(*, dtype: int, high: float, low: float, seed: float | None, s
 @op("RandomUniformLike", since=1)
 def random_uniform_like(x: Value, *, dtype: int | None, high: float, low: float, seed: float | None) -> Value:
     """Numbers from `low` to `high` in the shape of the input."""
-    return _uniform(x.shape, _kind(dtype, x), low, high, seed)
+    return _uniform(x, _kind(dtype, x), low, high, seed)
 
 
 @op("Bernoulli", since=15)
@@ -47,11 +45,11 @@ def bernoulli(x: Value, *, dtype: int | None, seed: float | None) -> Value:
     The two sides are numpy's binomial draw of one trial: it turns a probability above a half around.
     """
     probability = nd.cast(x, "float64")
-    draw = _uniform(x.shape, "float64", 0.0, 1.0, seed)
+    draw = _uniform(probability, "float64", 0.0, 1.0, seed)
     half, one = nd.constant(np.float64(0.5)), nd.constant(np.float64(1))
     is_one = nd.where(
         nd.less_equal(probability, half),
-        nd.greater(draw, nd.subtract(nd.full(x.shape, 1.0, "float64"), probability)),
+        nd.greater(draw, nd.subtract(one, probability)),
         nd.less_equal(draw, nd.minimum(probability, one)),
     )
     return nd.cast(is_one, _kind(dtype, x))
@@ -89,25 +87,36 @@ def _kind(dtype: int | None, like: Value | None = None) -> str:
     return ONNX_NAMES[dtype]
 
 
-def _normal(shape: Shape, dtype: str, mean: float, scale: float, seed: float | None) -> Value:
+def _normal(shape: Shape | Value, dtype: str, mean: float, scale: float, seed: float | None) -> Value:
     if not _is_seeded(seed):
         return _draw("_random_normal", shape, dtype, loc=mean, scale=scale)
-    numbers = nd.cast(nd.constant(np.asarray(_generator(seed).standard_normal(shape))), dtype)
+    numbers = nd.cast(nd.constant(np.asarray(_generator(seed).standard_normal(_shape(shape)))), dtype)
     return nd.add(nd.multiply(numbers, nd.full((), scale, dtype)), nd.full((), mean, dtype))
 
 
-def _uniform(shape: Shape, dtype: str, low: float, high: float, seed: float | None) -> Value:
+def _uniform(shape: Shape | Value, dtype: str, low: float, high: float, seed: float | None) -> Value:
     if not _is_seeded(seed):
         return _draw("_random_uniform", shape, dtype, low=low, high=high)
-    numbers = nd.cast(nd.constant(np.asarray(_generator(seed).random_sample(shape))), dtype)
+    numbers = nd.cast(nd.constant(np.asarray(_generator(seed).random_sample(_shape(shape)))), dtype)
     return nd.add(nd.multiply(numbers, nd.full((), high - low, dtype)), nd.full((), low, dtype))
 
 
-def _draw(operator: str, shape: Shape, dtype: str, **limits: float) -> Value:
-    """A node that draws in every run. Equal nodes are one, so that each gets an attribute of its own."""
+def _draw(operator: str, shape: Shape | Value, dtype: str, **limits: float) -> Value:
+    """A node that draws in every run, as many numbers as the value has in whose place its shape may stand.
+
+    Equal nodes are one: each gets its place on the tape as an attribute of its own.
+    """
     native = dtype if dtype in ("float16", "float32", "float64") else "float32"
-    own = {"__draw__": next(_DRAWS)}
-    return nd.cast(nd.emit(operator, [], shape, native, **limits, shape=shape, dtype=native, **own), dtype)
+    own = {**limits, "__draw__": len(current().nodes)}
+    if isinstance(shape, Value) and not shape.is_known:
+        drawn = nd.emit(f"{operator}_like", [nd.cast(shape, native)], shape.shape, native, **own)
+    else:
+        drawn = nd.emit(operator, [], _shape(shape), native, shape=_shape(shape), dtype=native, **own)
+    return nd.cast(drawn, dtype)
+
+
+def _shape(shape: Shape | Value) -> Shape:
+    return shape.shape if isinstance(shape, Value) else shape
 
 
 def _is_seeded(seed: float | None) -> bool:
