@@ -1,8 +1,12 @@
 """The array language that converters are written in: each primitive folds known values and emits MXNet nodes for pending ones."""
 
 from onnx_import.nd.elementwise import *  # noqa: F403
+from onnx_import.nd.indexing import *  # noqa: F403
 from onnx_import.nd.integers import *  # noqa: F403
+from onnx_import.nd.linear import *  # noqa: F403
 from onnx_import.nd.narrowing import *  # noqa: F403
+from onnx_import.nd.ordering import *  # noqa: F403
+from onnx_import.nd.reducing import *  # noqa: F403
 from onnx_import.nd.shaping import *  # noqa: F403
 from onnx_import.nd.tape import emit as emit
 from onnx_import.nd.tape import emit_many as emit_many

@@ -1,4 +1,8 @@
-"""The same elements in another arrangement. Axes count from 0; negative ones from the end."""
+"""The same elements in another arrangement. Axes count from 0; negative ones from the end.
+
+MXNet limits the axes of most operators (slice 5, transpose 6, Concat 6): what has more goes through views with fewer. Text and
+complex numbers, which MXNet does not have, are moved by numpy.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from onnx_import.dtypes import Array
+from onnx_import.dtypes import CARRIERS, Array
 from onnx_import.errors import InvalidInput
-from onnx_import.nd.elementwise import all_known
-from onnx_import.nd.tape import emit
+from onnx_import.nd.elementwise import all_known, cast
+from onnx_import.nd.tape import emit, host
 from onnx_import.nd.value import Value, constant
 
 __all__ = [
@@ -19,6 +23,7 @@ __all__ = [
     "expand",
     "expand_dims",
     "flip",
+    "full_like",
     "normal_axes",
     "normal_axis",
     "pad",
@@ -32,6 +37,9 @@ __all__ = [
     "transpose",
 ]
 
+SLICE_AXES = 5
+MOST_AXES = 6
+
 
 def normal_axis(axis: int, rank: int) -> int:
     """An axis counted from 0; InvalidInput where there is none such."""
@@ -41,18 +49,34 @@ def normal_axis(axis: int, rank: int) -> int:
 
 
 def normal_axes(axes: Sequence[int], rank: int) -> list[int]:
-    """Axes counted from 0."""
-    return [normal_axis(int(axis), rank) for axis in axes]
+    """Axes counted from 0, each once."""
+    normal = [normal_axis(int(axis), rank) for axis in axes]
+    if len(set(normal)) < len(normal):
+        raise InvalidInput(f"axes {list(axes)} name one axis twice")
+    return normal
 
 
-def moved(value: Value, shape: Sequence[int], function: Callable[[Array], Array], op: str, **attrs: Any) -> Value:
+def moved(value: Value, shape: Sequence[int], function: Callable[[Array], Array], op: str, /, **attrs: Any) -> Value:
     """A primitive that only moves elements; bool goes as uint8 through operators that do not take it."""
+    shape = tuple(int(size) for size in shape)
     if value.data is not None:
         return constant(np.ascontiguousarray(function(value.data)).reshape(shape), value.dtype)
+    if value.dtype not in CARRIERS:
+        return by_numpy(function, [value], shape)
     if value.dtype != "bool":
         return emit(op, [value], shape, value.dtype, **attrs)
     bytes_ = emit("Cast", [value], value.shape, "uint8", dtype="uint8")
     return emit("Cast", [emit(op, [bytes_], shape, "uint8", **attrs)], shape, "bool", dtype="bool")
+
+
+def by_numpy(function: Callable[..., Array], values: Sequence[Value], shape: Sequence[int]) -> Value:
+    """What a numpy function gives of values whose type no MXNet array can have."""
+
+    def move(*arrays: Array) -> tuple[Array]:
+        return (np.ascontiguousarray(function(*arrays)).reshape(shape),)
+
+    result: Value = host(move, values, [(tuple(shape), values[0].dtype)])[0]
+    return result
 
 
 def reshape(value: Value, shape: Sequence[int]) -> Value:
@@ -61,12 +85,14 @@ def reshape(value: Value, shape: Sequence[int]) -> Value:
     MXNet gets the leading sizes that stay as 0 and the next one as -1, so that the same node serves other batch sizes.
     """
     shape = tuple(int(size) for size in shape)
-    if math.prod(shape) != value.size:
+    if math.prod(shape) != value.size or any(size < 0 for size in shape):
         raise InvalidInput(f"{value.size} elements of shape {list(value.shape)} do not fill the shape {list(shape)}")
     if shape == value.shape:
         return value
     if value.data is not None:
         return Value(value.dtype, shape, value.data.reshape(shape))
+    if value.dtype not in CARRIERS:
+        return by_numpy(lambda array: array, [value], shape)
     if not shape or not value.shape or 0 in shape:
         return emit("_np_reshape", [value], shape, value.dtype, newshape=shape)
     kept = next((i for i, (a, b) in enumerate(zip(value.shape, shape, strict=False)) if a != b), min(len(shape), value.rank))
@@ -87,7 +113,7 @@ def expand_dims(value: Value, axes: Sequence[int]) -> Value:
 def squeeze(value: Value, axes: Sequence[int] | None = None) -> Value:
     """Axes of size 1 left out: those named, or all."""
     gone = set(normal_axes(axes, value.rank)) if axes is not None else {i for i, size in enumerate(value.shape) if size == 1}
-    if any(value.shape[axis] != 1 for axis in gone):
+    if any(axis >= value.rank or value.shape[axis] != 1 for axis in gone):
         raise InvalidInput(f"axes {sorted(gone)} of shape {list(value.shape)} are not all of size 1")
     return reshape(value, [size for axis, size in enumerate(value.shape) if axis not in gone])
 
@@ -95,10 +121,28 @@ def squeeze(value: Value, axes: Sequence[int] | None = None) -> Value:
 def transpose(value: Value, axes: Sequence[int]) -> Value:
     """The axes in another order."""
     axes = normal_axes(axes, value.rank)
-    if list(axes) == list(range(value.rank)):
-        return value
+    if len(axes) != value.rank:
+        raise InvalidInput(f"{list(axes)} is no order of {value.rank} axes")
     shape = [value.shape[axis] for axis in axes]
+    moving = [axis for axis in axes if value.shape[axis] != 1]
+    if moving == sorted(moving):  # only axes of size 1 change their places
+        return reshape(value, shape)
+    if value.data is None and value.rank > MOST_AXES and value.dtype in CARRIERS:
+        return _transpose_many(value, axes)
     return moved(value, shape, lambda array: array.transpose(axes), "transpose", axes=tuple(axes))
+
+
+def _transpose_many(value: Value, axes: list[int]) -> Value:
+    """`transpose` one axis at a time: each goes in front of those that are still to be moved."""
+    shape, order = value.shape, list(range(value.rank))
+    for place, axis in enumerate(axes):
+        at = order.index(axis)
+        if at != place:
+            sizes = [shape[i] for i in order]
+            view = (math.prod(sizes[:place]), math.prod(sizes[place:at]), sizes[at], math.prod(sizes[at + 1 :]))
+            value = transpose(reshape(value, view), [0, 2, 1, 3])
+            order.insert(place, order.pop(at))
+    return reshape(value, [shape[axis] for axis in axes])
 
 
 def expand(value: Value, shape: Sequence[int]) -> Value:
@@ -106,37 +150,60 @@ def expand(value: Value, shape: Sequence[int]) -> Value:
     shape = tuple(int(size) for size in shape)
     if shape == value.shape:
         return value
-    if value.data is not None:
-        return constant(np.ascontiguousarray(np.broadcast_to(value.data, shape)), value.dtype)
-    padded = reshape(value, (1,) * (len(shape) - value.rank) + value.shape)
-    return moved(padded, shape, lambda array: array, "broadcast_to", shape=shape)
+    if value.data is None and value.dtype in CARRIERS:
+        value = reshape(value, (1,) * (len(shape) - value.rank) + value.shape)
+    # 0 keeps a size, so that the node serves other batch sizes.
+    same = zip(shape[len(shape) - value.rank :], value.shape, strict=True)
+    code = (*shape[: len(shape) - value.rank], *(0 if size == old else size for size, old in same))
+    return moved(value, shape, lambda array: np.broadcast_to(array, shape), "broadcast_to", shape=code)
 
 
 def tile(value: Value, repeats: Sequence[int]) -> Value:
     """The whole repeated along each axis."""
     repeats = tuple(int(count) for count in repeats)
     shape = [size * count for size, count in zip(value.shape, repeats, strict=True)]
-    if all(count == 1 for count in repeats):
-        return value
-    return moved(value, shape, lambda array: np.tile(array, repeats), "tile", reps=repeats)
+    if value.data is not None or value.dtype not in CARRIERS or 0 in shape:
+        return moved(value, shape, lambda array: np.tile(array, repeats), "tile")
+    for axis, count in enumerate(repeats):
+        if count > 1:
+            before, size, behind = _around(value, axis)
+            sizes = [*value.shape[:axis], size * count, *value.shape[axis + 1 :]]
+            view = reshape(value, (before, 1, size * behind))
+            value = reshape(expand(view, (before, count, size * behind)), sizes)
+    return value
 
 
 def slices(value: Value, ranges: Sequence[range]) -> Value:
     """The elements at the indices of one range for each axis, which lie within the axis."""
     shape = [len(places) for places in ranges]
-    if all(places == range(size) for places, size in zip(ranges, value.shape, strict=True)):
-        return value
-    if value.data is not None or 0 in shape:
-        index = tuple(slice(p.start, None if p.stop < 0 else p.stop, p.step) if len(p) else slice(0, 0) for p in ranges)
-        array = value.data if value.data is not None else np.zeros(value.shape, value.carrier)
-        return constant(np.ascontiguousarray(array[index]), value.dtype)
     whole = [places == range(size) for places, size in zip(ranges, value.shape, strict=True)]
-    begin = [None if all_ else p.start for p, all_ in zip(ranges, whole, strict=True)]
-    end = [None if all_ or p.stop < 0 else p.stop for p, all_ in zip(ranges, whole, strict=True)]
-    step = [None if all_ else p.step for p, all_ in zip(ranges, whole, strict=True)]
-    if all(s in (1, None) for s in step):
-        return emit("slice", [value], shape, value.dtype, begin=tuple(begin), end=tuple(end))
-    return emit("slice", [value], shape, value.dtype, begin=tuple(begin), end=tuple(end), step=tuple(step))
+    if all(whole):
+        return value
+    index = tuple(slice(p.start, None if p.stop < 0 else p.stop, p.step) if len(p) else slice(0, 0) for p in ranges)
+    if value.data is None and value.rank > SLICE_AXES and value.dtype in CARRIERS and 0 not in shape:
+        return _slice_many(value, ranges)
+    begin = tuple(None if all_ else p.start for p, all_ in zip(ranges, whole, strict=True))
+    end = tuple(None if all_ or p.stop < 0 else p.stop for p, all_ in zip(ranges, whole, strict=True))
+    step = tuple(None if all_ else p.step for p, all_ in zip(ranges, whole, strict=True))
+    steps = {} if all(number in (1, None) for number in step) else {"step": step}
+    if value.data is None and value.dtype in CARRIERS:
+        return emit("slice", [value], shape, value.dtype, begin=begin, end=end, **steps)
+    return moved(value, shape, lambda array: array[index], "slice")
+
+
+def _slice_many(value: Value, ranges: Sequence[range]) -> Value:
+    """`slices` one axis at a time."""
+    for axis, places in enumerate(ranges):
+        if places != range(value.shape[axis]):
+            before, size, behind = _around(value, axis)
+            part = slices(reshape(value, (before, size, behind)), [range(before), places, range(behind)])
+            value = reshape(part, [*value.shape[:axis], len(places), *value.shape[axis + 1 :]])
+    return value
+
+
+def _around(value: Value, axis: int) -> tuple[int, int, int]:
+    """Sizes of three axes: all before an axis, itself, all behind it."""
+    return math.prod(value.shape[:axis]), value.shape[axis], math.prod(value.shape[axis + 1 :])
 
 
 def slice_axis(value: Value, axis: int, begin: int, end: int, step: int = 1) -> Value:
@@ -157,13 +224,29 @@ def concatenate(values: Sequence[Value], axis: int) -> Value:
     """Values one behind the other along an axis."""
     axis = normal_axis(axis, values[0].rank)
     dtype, shape = values[0].dtype, list(values[0].shape)
-    shape[axis] = sum(value.shape[axis] for value in values)
+    shape[axis] = sum(_fitting(value, values[0], axis) for value in values)
     parts = [value for value in values if value.shape[axis]]
     if len(parts) == 1 or not parts:
         return parts[0] if parts else values[0]
     if all_known(*parts):
         return constant(np.concatenate([value.data for value in parts if value.data is not None], axis), dtype)
+    if dtype not in CARRIERS:
+        return by_numpy(lambda *arrays: np.concatenate(arrays, axis), parts, shape)
+    if dtype == "bool":
+        return cast(concatenate([cast(part, "uint8") for part in parts], axis), "bool")
+    if len(shape) > MOST_AXES and 0 not in shape:
+        views = [reshape(part, _around(part, axis)) for part in parts]
+        return reshape(concatenate(views, 1), shape)
     return emit("Concat", parts, shape, dtype, dim=axis, num_args=len(parts))
+
+
+def _fitting(value: Value, first: Value, axis: int) -> int:
+    """The size along an axis of a value that agrees with another one in all others."""
+    if value.rank != first.rank or any(
+        a != b for i, (a, b) in enumerate(zip(value.shape, first.shape, strict=True)) if i != axis
+    ):
+        raise InvalidInput(f"shapes {list(first.shape)} and {list(value.shape)} cannot be joined along axis {axis}")
+    return value.shape[axis]
 
 
 def stack(values: Sequence[Value], axis: int) -> Value:
@@ -184,18 +267,31 @@ def pad(value: Value, before: Sequence[int], after: Sequence[int], number: float
     if not any(a or b for a, b in widths):
         return value
     shape = [size + a + b for size, (a, b) in zip(value.shape, widths, strict=True)]
-    if value.data is not None or 0 in value.shape:
-        array = value.data if value.data is not None else np.zeros(value.shape, value.carrier)
-        return constant(np.pad(array, widths, constant_values=number), value.dtype)
+    if 0 in value.shape:
+        return constant(np.full(shape, number, CARRIERS.get(value.dtype, object)), value.dtype)
+    if value.data is not None or value.dtype not in CARRIERS:
+        return moved(value, shape, lambda array: np.pad(array, widths, constant_values=number), "Pad")
     # MXNet's operator pads images: four axes or five, not the first two, and floats only.
     if value.rank in (4, 5) and value.carrier in ("float32", "float64") and not any(a or b for a, b in widths[:2]):
         flat = tuple(size for pair in widths for size in pair)
         return emit("Pad", [value], shape, value.dtype, mode="constant", pad_width=flat, constant_value=float(number))
     for axis, (a, b) in enumerate(widths):
-        sides = []
-        for width in (a, b):
-            side = list(value.shape)
-            side[axis] = width
-            sides.append(constant(np.full(side, number, value.carrier), value.dtype))
-        value = concatenate([sides[0], value, sides[1]], axis)
+        value = concatenate([_band(value, axis, a, number), value, _band(value, axis, b, number)], axis)
     return value
+
+
+def _band(value: Value, axis: int, width: int, number: float | int | bool) -> Value:
+    """One number everywhere, of a value's shape but for one axis."""
+    shape = [*value.shape[:axis], width, *value.shape[axis + 1 :]]
+    if not width:
+        return constant(np.zeros(shape, value.carrier), value.dtype)
+    # Derived from the value, so that the node serves other batch sizes.
+    return expand(full_like(slice_axis(value, axis, 0, 1), number), shape)
+
+
+def full_like(value: Value, number: float | int | bool) -> Value:
+    """One number everywhere, of a value's shape and dtype."""
+    # MXNet's operator takes the number as a double.
+    if value.data is not None or 0 in value.shape or (isinstance(number, int) and abs(number) > 1 << 53):
+        return constant(np.full(value.shape, number, value.carrier), value.dtype)
+    return emit("_npi_full_like", [value], value.shape, value.dtype, fill_value=float(number))
