@@ -6,6 +6,7 @@ precision (`settle`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -26,29 +27,40 @@ __all__ = [
     "bitwise_xor",
     "broadcast_shape",
     "cast",
+    "ceil",
+    "comparable",
     "divide",
     "equal",
+    "erf",
+    "exp",
+    "floor",
     "fold",
     "full",
     "greater",
     "greater_equal",
+    "is_nan",
     "less",
     "less_equal",
+    "log",
     "logical_and",
     "logical_not",
     "logical_or",
     "logical_xor",
     "maximum",
     "minimum",
-    "mod",
     "multiply",
     "negative",
     "not_equal",
     "power",
     "reinterpret",
+    "scalar_of",
     "settle",
+    "sigmoid",
+    "signed_order",
+    "sqrt",
     "subtract",
-    "truncated_divide",
+    "tanh",
+    "trunc",
     "unary",
     "where",
     "zeros",
@@ -132,12 +144,19 @@ def scalar_of(value: Value, shape: tuple[int, ...]) -> float | int | None:
     if value.data is None or value.data.size != 1 or len(value.shape) > len(shape) or value.data.dtype == bool:
         return None
     number = value.data.reshape(-1)[0].item()
-    # MXNet takes scalars as double.
-    is_exact = isinstance(number, float) or abs(number) < 1 << 53
+    # MXNet reads scalars into double, the last place of which its own parser does not always get right.
+    is_exact = abs(number) < 1 << 53 if isinstance(number, int) else value.dtype != "float64" or _is_parsed_exactly(number)
     return number if is_exact and np.isfinite(number) else None
 
 
-def _arithmetic(function: Callable[..., Array], same: str, mixed: str, scalar: str, reverse: str) -> Callable[[Value, Value], Value]:
+def _is_parsed_exactly(number: float) -> bool:
+    """Whether a double has so few digits that no parser can round it."""
+    return abs(number) < 1 << 40 and (number * 1024).is_integer()
+
+
+def _arithmetic(
+    function: Callable[..., Array], same: str, mixed: str, scalar: str, reverse: str
+) -> Callable[[Value, Value], Value]:
     """A binary primitive, by MXNet's names for equal shapes, broadcasting, and a scalar on the right or on the left."""
 
     def primitive(x: Value, y: Value) -> Value:
@@ -160,7 +179,6 @@ subtract = _arithmetic(np.subtract, "elemwise_sub", "broadcast_sub", "_minus_sca
 multiply = _arithmetic(np.multiply, "elemwise_mul", "broadcast_mul", "_mul_scalar", "_mul_scalar")
 divide = _arithmetic(np.divide, "elemwise_div", "broadcast_div", "_div_scalar", "_rdiv_scalar")
 power = _arithmetic(np.power, "_npi_power", "_npi_power", "_npi_power_scalar", "_npi_rpower_scalar")
-mod = _arithmetic(np.mod, "_npi_mod", "_npi_mod", "", "")
 bitwise_and = _arithmetic(np.bitwise_and, "_npi_bitwise_and", "_npi_bitwise_and", "", "")
 bitwise_or = _arithmetic(np.bitwise_or, "_npi_bitwise_or", "_npi_bitwise_or", "", "")
 bitwise_xor = _arithmetic(np.bitwise_xor, "_npi_bitwise_xor", "_npi_bitwise_xor", "", "")
@@ -170,12 +188,12 @@ _minimum = _arithmetic(np.minimum, "_npi_minimum", "_npi_minimum", "_npi_minimum
 
 def maximum(x: Value, y: Value) -> Value:
     """The larger of two numbers."""
-    return _signed(_maximum, x, y)
+    return signed_order(_maximum, x, y)
 
 
 def minimum(x: Value, y: Value) -> Value:
     """The smaller of two numbers."""
-    return _signed(_minimum, x, y)
+    return signed_order(_minimum, x, y)
 
 
 def negative(value: Value) -> Value:
@@ -185,30 +203,50 @@ def negative(value: Value) -> Value:
 
 def absolute(value: Value) -> Value:
     """The number without its sign."""
+    if value.dtype == "int64" and value.data is None:  # MXNet's operator goes by float64
+        return maximum(value, negative(value))
     return value if is_unsigned(value.dtype) else unary("abs", value, np.abs)
 
 
-def truncated_divide(x: Value, y: Value) -> Value:
-    """Whole numbers divided as C does, toward zero; exact up to 2**53 (beyond, int64 alone can be)."""
-    if all_known(x, y):
-        return fold(_truncating, x, y, dtype=x.dtype)
-    quotient = divide(cast(x, "float64"), cast(y, "float64"))
-    return cast(unary("trunc", quotient, np.trunc), x.dtype)
+def _function(op: str, function: Callable[..., Array], promise: str, **attrs: str) -> Callable[[Value], Value]:
+    """A function of one real number."""
+
+    def primitive(value: Value) -> Value:
+        return unary(op, value, function, **attrs)
+
+    primitive.__doc__ = promise
+    return primitive
 
 
-def _truncating(x: Array, y: Array) -> Array:
-    quotient = np.abs(x) // np.where(y == 0, 1, np.abs(y))
-    return np.where((x < 0) != (y < 0), -quotient, quotient)
+ceil = _function("ceil", np.ceil, "The next whole number above.")
+exp = _function("exp", np.exp, "e to the power of the number.")
+floor = _function("floor", np.floor, "The next whole number below.")
+log = _function("log", np.log, "The natural logarithm.")
+sigmoid = _function("Activation", lambda x: 1 / (1 + np.exp(-x.astype(np.float64))), "1 / (1 + exp(-x)).", act_type="sigmoid")
+sqrt = _function("sqrt", np.sqrt, "The square root.")
+tanh = _function("Activation", np.tanh, "The hyperbolic tangent.", act_type="tanh")
+trunc = _function("trunc", np.trunc, "The whole number next to it on the side of 0.")
+erf = _function("erf", np.vectorize(math.erf, otypes=[np.float64]), "The error function.")
 
 
-def _signed(function: Callable[[Value, Value], Value], x: Value, y: Value) -> Value:
-    """A function of order; 64-bit whole numbers without a sign are carried as bits, so their sign bit is flipped around it."""
-    if x.dtype != "uint64":
-        return function(x, y)
-    flip = constant(np.array(np.iinfo(np.int64).min))
-    a, b = (bitwise_xor(reinterpret(value, "int64"), flip) for value in (x, y))
-    result = function(a, b)
-    return result if result.dtype == "bool" else reinterpret(bitwise_xor(result, flip), "uint64")
+def is_nan(value: Value) -> Value:
+    """Whether it is not a number."""
+    return unary("_npi_isnan", value, np.isnan, dtype="bool")
+
+
+def comparable(value: Value) -> Value:
+    """Numbers whose carried order is their order: 64-bit ones without a sign are carried as bits, so their sign bit is flipped."""
+    if value.dtype != "uint64":
+        return value
+    return bitwise_xor(reinterpret(value, "int64"), constant(np.array(np.iinfo(np.int64).min)))
+
+
+def signed_order(function: Callable[..., Value], *values: Value) -> Value:
+    """A function of order that gives one of its numbers, or a truth value."""
+    result = function(*[comparable(value) for value in values])
+    if values[0].dtype != "uint64" or result.dtype != "int64":
+        return result
+    return reinterpret(bitwise_xor(result, constant(np.array(np.iinfo(np.int64).min))), "uint64")
 
 
 def _comparison(function: Callable[..., Array], op: str, reverse: str) -> Callable[[Value, Value], Value]:
@@ -224,7 +262,7 @@ def _comparison(function: Callable[..., Array], op: str, reverse: str) -> Callab
                 return emit(f"{name}_scalar", [other], shape, "bool", scalar=number)
         return emit(op, [x, y], shape, "bool")
 
-    return lambda x, y: _signed(compare, x, y)
+    return lambda x, y: signed_order(compare, x, y)
 
 
 equal = _comparison(np.equal, "_npi_equal", "_npi_equal")
@@ -264,4 +302,9 @@ def where(condition: Value, x: Value, y: Value) -> Value:
     """`x` where the condition (bool) holds, else `y`."""
     if all_known(condition, x, y):
         return fold(np.where, condition, x, y, dtype=x.dtype)
-    return emit("_npi_where", [condition, x, y], broadcast_shape(condition, x, y), x.dtype)
+    shape = broadcast_shape(condition, x, y)
+    if condition.data is not None and (condition.data.all() or not condition.data.any()):
+        chosen = x if condition.data.all() else y
+        if chosen.shape == shape:
+            return chosen
+    return emit("_npi_where", [condition, x, y], shape, x.dtype)
