@@ -57,7 +57,7 @@ def convert(source: Any, out: str | Path, options: Options | None = None, progre
     options = options or Options()
     progress("reading")
     model = _prepared(source, options)
-    graph = _shaped(read(model), options.input_shapes)
+    graph = read(model)
     problems = lower.missing(graph)
     if problems:
         raise UnsupportedModel(problems)
@@ -80,7 +80,7 @@ def convert(source: Any, out: str | Path, options: Options | None = None, progre
 def check(source: Any, options: Options | None = None) -> list[Problem]:
     """Every node that keeps a model from being converted, without converting it; InvalidModel where it is none."""
     options = options or Options()
-    graph = _shaped(read(_prepared(source, options)), options.input_shapes)
+    graph = read(_prepared(source, options))
     problems = lower.missing(graph)
     if not problems:
         try:
@@ -92,6 +92,10 @@ def check(source: Any, options: Options | None = None) -> list[Problem]:
 
 def _prepared(source: Any, options: Options) -> onnx.ModelProto:
     model = load(source)
+    if options.input_shapes:
+        if model is source:
+            model = onnx.ModelProto.FromString(model.SerializeToString())
+        _shape(model, options.input_shapes)
     if options.opset is None:
         return model
     try:
@@ -100,23 +104,23 @@ def _prepared(source: Any, options: Options) -> onnx.ModelProto:
         raise InvalidModel(f"ONNX cannot convert the model to opset {options.opset}: {str(error).splitlines()[0]}") from None
 
 
-def _shaped(graph: Graph, shapes: Mapping[str, tuple[int | None, ...]]) -> Graph:
-    """The graph with the given sizes of its inputs."""
-    unknown = sorted(set(shapes) - {info.name for info in graph.inputs})
-    if unknown:
-        raise InvalidInput(f"the model has no input {unknown[0]!r}; it has {[info.name for info in graph.inputs]}")
-    for index, info in enumerate(graph.inputs):
-        if info.name in shapes:
-            wanted, declared = shapes[info.name], info.type.shape
-            fits = declared is None or (
-                len(declared) == len(wanted)
-                and all(not isinstance(d, int) or w is None or w == d for d, w in zip(declared, wanted, strict=True))
-            )
-            if not fits:
-                raise InvalidInput(f"input {info.name!r} is declared {list(declared or ())}; {list(wanted)} does not fit")
-            merged = [d if w is None else w for d, w in zip(declared or wanted, wanted, strict=True)]
-            graph.inputs[index] = ValueInfo(info.name, Type(info.type.kind, info.type.dtype, tuple(merged)))
-    return graph
+def _shape(model: onnx.ModelProto, shapes: Mapping[str, tuple[int | None, ...]]) -> None:
+    """Write the given sizes into the model's inputs."""
+    infos = {info.name: info for info in model.graph.input}
+    for name, wanted in shapes.items():
+        if name not in infos:
+            raise InvalidInput(f"the model has no input {name!r}; it has {list(infos)}")
+        kind = infos[name].type.tensor_type
+        dims = list(kind.shape.dim) if kind.HasField("shape") else [onnx.TensorShapeProto.Dimension() for _ in wanted]
+        declared = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None for dim in dims]
+        if len(declared) != len(wanted) or any(
+            isinstance(d, int) and w not in (None, d) for d, w in zip(declared, wanted, strict=True)
+        ):
+            raise InvalidInput(f"input {name!r} is declared {declared}; {list(wanted)} does not fit")
+        for dim, size in zip(dims, wanted, strict=True):
+            if size is not None:
+                dim.dim_value = size
+        kind.shape.CopyFrom(onnx.TensorShapeProto(dim=dims))
 
 
 def _lower(program: Program, options: Options) -> tuple[artifact.Lowered, dict[str, Any]]:
