@@ -16,6 +16,7 @@ from onnx_import.nd.elementwise import (
     absolute,
     add,
     cast,
+    equal,
     fold,
     greater,
     maximum,
@@ -132,4 +133,5 @@ def _power_of_two(exponent: Value, factor: float) -> Value:
 def _with_sign_of(size: Value, sign: Value) -> Value:
     if size.data is not None and sign.data is not None:
         return fold(np.copysign, size, sign, dtype=size.dtype)
-    return emit("_npi_copysign", [size, sign], sign.shape, size.dtype)
+    signed = emit("_npi_copysign", [size, sign], sign.shape, size.dtype)
+    return where(equal(sign, constant(np.zeros((), sign.dtype))), sign, signed)  # of -0 MXNet sees no sign

@@ -27,10 +27,12 @@ def round_bfloat16(value: Value) -> Value:
     scaled = emit("_mul_scalar", [wide], shape, "float64", scalar=float(2**45 + 1))
     rest = emit("elemwise_sub", [wide, scaled], shape, "float64")
     rounded = emit("elemwise_add", [scaled, rest], shape, "float64")
-    finite = emit("_npi_isfinite", [wide], shape, "bool")
-    chosen = emit("_npi_where", [finite, rounded, wide], shape, "float64")
     tiny = emit("_npi_less_scalar", [emit("abs", [wide], shape, "float64")], shape, "bool", scalar=SMALLEST_NORMAL)
-    raised = emit("_plus_scalar", [wide], shape, "float64", scalar=LAST_PLACE)
-    nearest = emit("_minus_scalar", [raised], shape, "float64", scalar=LAST_PLACE)
-    signed = emit("_npi_copysign", [emit("_npi_where", [tiny, nearest, chosen], shape, "float64"), wide], shape, "float64")
-    return emit("Cast", [signed], shape, "bfloat16", dtype="float32")
+    place = constant(np.full((1,) * len(shape), LAST_PLACE))  # an attribute would be read with a wrong last bit
+    raised = emit("broadcast_add", [wide, place], shape, "float64")
+    nearest = emit("broadcast_sub", [raised, place], shape, "float64")
+    signed = emit("_npi_copysign", [emit("_npi_where", [tiny, nearest, rounded], shape, "float64"), wide], shape, "float64")
+    # Divided by themselves zeros, infinities and NaN are NaN: those stay, whose sign `_npi_copysign` does not see.
+    plain = emit("_npi_isfinite", [emit("elemwise_div", [wide, wide], shape, "float64")], shape, "bool")
+    chosen = emit("_npi_where", [plain, signed, wide], shape, "float64")
+    return emit("Cast", [chosen], shape, "bfloat16", dtype="float32")

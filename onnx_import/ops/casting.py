@@ -1,9 +1,9 @@
 """Cast and its kin: between every two element types, as ONNX rounds, saturates, wraps and reads them.
 
-    text                 by the host library
-    to few-bit floats    rounded in the graph (`nd.round_to`), saturated where the node says so
-    to whole numbers     cut toward zero, then wrapped to the width
-    uint64 and floats    by halves: its upper half is negative in what carries it
+text                 by the host library
+to few-bit floats    rounded in the graph (`nd.round_to`), saturated where the node says so
+to whole numbers     cut toward zero, then wrapped to the width
+uint64 and floats    by halves: its upper half is negative in what carries it
 """
 
 from __future__ import annotations
