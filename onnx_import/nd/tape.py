@@ -71,6 +71,12 @@ class Tape:
         self._held.extend(weakref.ref(value) for value in values)
         return values
 
+    def renamed(self, value: Value, dtype: str) -> Value:
+        """A pending value's numbers under another dtype of the same carrier, by no node."""
+        other = Value(dtype, value.shape, None, value.node, value.index)
+        self._held.append(weakref.ref(other))
+        return other
+
     def unique(self, name: str) -> str:
         """A name that no other node of this tape has."""
         count = self._names.get(name, 0)
