@@ -20,6 +20,9 @@ from onnx_import.errors import InvalidModel
 MAX_DEPTH = 30
 """Graphs inside graphs: what protobuf's own limit of a hundred messages inside each other leaves."""
 
+MAX_NODES = 200_000
+"""Nodes of a model with its functions written out: a few functions that call each other twice would fill any memory."""
+
 MAX_DENSE = 1 << 28
 """Values of a sparse tensor written out."""
 
@@ -39,7 +42,37 @@ def depth(model: onnx.ModelProto) -> None:
 
 def too_deep(level: int) -> InvalidModel:
     """The error for graphs that lie too deep inside each other."""
-    return InvalidModel(f"subgraphs lie {level} deep or more inside each other; at most {MAX_DEPTH} can be read")
+    return InvalidModel(
+        f"subgraphs or calls of functions lie {level} deep or more inside each other; at most {MAX_DEPTH} can be read"
+    )
+
+
+def domain(name: str) -> str:
+    """The one spelling of a domain: ONNX's own has two."""
+    return "" if name == "ai.onnx" else name
+
+
+def functions(model: onnx.ModelProto) -> None:
+    """The model's functions do not call themselves, and their calls written out are not too many nodes."""
+    bodies = {(domain(f.domain), f.name, f.overload): f.node for f in model.functions}
+    sizes: dict[tuple[str, str, str], int] = {}
+
+    def size_of(nodes: Iterable[onnx.NodeProto], path: tuple[tuple[str, str, str], ...], level: int) -> int:
+        if level > MAX_DEPTH:
+            raise too_deep(level)
+        total = 0
+        for node in nodes:
+            key = (domain(node.domain), node.op_type, node.overload)
+            if key in path:
+                raise InvalidModel(f"the function {node.domain}.{node.op_type} calls itself, by way of {label(node)}")
+            if key in bodies and key not in sizes:
+                sizes[key] = size_of(bodies[key], (*path, key), level + 1)
+            total += 1 + sizes.get(key, 0) + sum(size_of(graph.node, path, level + 1) for graph in weights.graphs(node))
+        if total > MAX_NODES:
+            raise InvalidModel(f"the model has more than {MAX_NODES} nodes with the calls of its functions written out")
+        return total
+
+    size_of(model.graph.node, (), 1)
 
 
 def names(graph: onnx.GraphProto, outer: tuple[frozenset[str], ...] = ()) -> None:
@@ -175,6 +208,12 @@ def size(tensor: TensorProto, what: str) -> None:
             per = 4 if name.endswith("int2") else 2
             wanted = (wanted + per - 1) // per
         wanted *= 2 if name.startswith("complex") else 1
+    if name == "string":
+        for value in tensor.string_data:
+            try:
+                value.decode()
+            except UnicodeDecodeError:
+                raise InvalidModel(f"{what} holds text that is not UTF-8: {value[:40]!r}") from None
     if wanted != found:
         raise InvalidModel(
             f"{what} has the shape {list(tensor.dims)[:8]} of {name}, which is {wanted} {unit}, but holds {found}"

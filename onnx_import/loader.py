@@ -110,6 +110,7 @@ def _no_model(data: memoryview, reason: str) -> InvalidModel:
 def _checked(model: onnx.ModelProto, allow_nan: bool) -> onnx.ModelProto:
     checks.depth(model)
     _versions(model)
+    checks.functions(model)
     checks.names(model.graph)
     checks.tensors(model, allow_nan)
     bare, _ = weights.detach(model)
@@ -133,7 +134,7 @@ def _versions(model: onnx.ModelProto) -> None:
         )
     known = _newest()
     for entry in model.opset_import:
-        newest = known.get(entry.domain.removeprefix("ai.onnx") if entry.domain == "ai.onnx" else entry.domain)
+        newest = known.get(checks.domain(entry.domain))
         if newest is not None and not 1 <= entry.version <= newest:
             raise InvalidModel(
                 f"opset {entry.version} of {entry.domain or 'ai.onnx'} is not among 1 to {newest}, which onnx {onnx.__version__} knows"

@@ -5,12 +5,10 @@ Operators that have no converter are replaced by the function bodies that ONNX d
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import onnx
-import onnx.inliner
 from onnx import AttributeProto
 
 from onnx_import import expand, weights
@@ -18,16 +16,15 @@ from onnx_import.dtypes import ONNX_NAMES, carry, name_of
 from onnx_import.errors import InvalidModel
 from onnx_import.graph import Attribute, Dim, Graph, Node, Tensor, Type, ValueInfo
 
-DOMAINS = {"ai.onnx": ""}
-
 
 def read(model: onnx.ModelProto) -> Graph:
-    """The graph of a checked model; InvalidModel names what breaks ONNX's rules."""
-    if model.functions:
-        model = onnx.inliner.inline_local_functions(model)
-    model = expand.expand(model)
-    opsets = {DOMAINS.get(entry.domain, entry.domain): entry.version for entry in model.opset_import} or {"": 1}
-    return _graph(model.graph, opsets)
+    """The graph of a checked model (`loader.load`); large weights are views of the model's file where they are mapped."""
+    bare, large = weights.detach(model)
+    opsets = expand.opsets_of_model(expand.expand(bare))
+    graph = _graph(bare.graph, opsets)
+    graph.inputs = [_info(info) for info in model.graph.input]
+    graph.initializers.update((name, tensor(weight)) for name, weight in large.items())
+    return graph
 
 
 def tensor(proto: onnx.TensorProto) -> Tensor:
@@ -45,7 +42,7 @@ def type_of(proto: onnx.TypeProto) -> Type:
     if kind in ("sequence_type", "optional_type"):
         return Type(kind.removesuffix("_type"), element=type_of(getattr(proto, kind).elem_type))
     if kind == "map_type":
-        return Type("map", ONNX_NAMES[proto.map_type.key_type], element=type_of(proto.map_type.value_type))
+        return Type("map", ONNX_NAMES.get(proto.map_type.key_type, "int64"), element=type_of(proto.map_type.value_type))
     if kind is None:
         return Type()
     content = getattr(proto, kind)
@@ -57,11 +54,11 @@ def _dim(dim: Any) -> Dim:
     return int(dim.dim_value) if dim.HasField("dim_value") and dim.dim_value >= 0 else dim.dim_param or None
 
 
-def _graph(proto: onnx.GraphProto, opsets: dict[str, int]) -> Graph:
+def _graph(proto: onnx.GraphProto, opsets: expand.Opsets) -> Graph:
     initializers = {item.name: tensor(item) for item in proto.initializer}
     for sparse in proto.sparse_initializer:
         initializers[sparse.values.name] = _dense(sparse)
-    nodes = _sorted([_node(node, opsets) for node in proto.node], proto.name)
+    nodes = [_node(node, opsets) for node in proto.node]
     return Graph(nodes, [_info(i) for i in proto.input], [_info(o) for o in proto.output], initializers, proto.name)
 
 
@@ -79,14 +76,12 @@ def _dense(sparse: onnx.SparseTensorProto) -> Tensor:
     return Tensor(values.dtype, dense)
 
 
-def _node(proto: onnx.NodeProto, opsets: dict[str, int]) -> Node:
-    domain = DOMAINS.get(proto.domain, proto.domain)
+def _node(proto: onnx.NodeProto, opsets: expand.Opsets) -> Node:
     attributes: dict[str, Attribute] = {}
-    since = opsets.get(domain, 1)
-    try:
-        schema = onnx.defs.get_schema(proto.op_type, since, domain)
-    except onnx.defs.SchemaError:
-        schema = None
+    own = expand.opsets_of(proto, opsets)
+    schema = expand.schema_of(proto, own)
+    domain = "" if proto.domain == "ai.onnx" else proto.domain
+    since = own.get(domain, 1)
     if schema is not None:
         since = schema.since_version
         for name, declared in schema.attributes.items():
@@ -97,8 +92,8 @@ def _node(proto: onnx.NodeProto, opsets: dict[str, int]) -> Node:
     return Node(proto.op_type, list(proto.input), list(proto.output), attributes, domain, since, proto.name)
 
 
-def _attribute(proto: onnx.AttributeProto, opsets: dict[str, int]) -> Attribute:
-    kind = proto.type
+def _attribute(proto: onnx.AttributeProto, opsets: expand.Opsets) -> Attribute:
+    kind = proto.type or _kind(proto)
     if kind == AttributeProto.GRAPH:
         return _graph(proto.g, opsets)
     if kind == AttributeProto.GRAPHS:
@@ -109,16 +104,23 @@ def _attribute(proto: onnx.AttributeProto, opsets: dict[str, int]) -> Attribute:
         return _dense(proto.sparse_tensor)
     if kind == AttributeProto.TYPE_PROTO:
         return type_of(proto.tp)
-    value = onnx.helper.get_attribute_value(proto)
-    if isinstance(value, bytes):
-        return _text(value)
+    if kind == AttributeProto.STRING:
+        return _text(proto.s)
     if kind == AttributeProto.STRINGS:
-        return [_text(item) for item in value]  # type: ignore[return-value]
+        return [_text(item) for item in proto.strings]  # type: ignore[return-value]
+    if kind == AttributeProto.INT:
+        return proto.i
+    if kind == AttributeProto.FLOAT:
+        return proto.f
     if kind in (AttributeProto.INTS, AttributeProto.FLOATS):
-        return list(value)
-    if kind in (AttributeProto.INT, AttributeProto.FLOAT):
-        return value  # type: ignore[no-any-return]
-    raise InvalidModel(f"attribute {proto.name} is of a type that is not supported: {AttributeProto.AttributeType.Name(kind)}")
+        return list(proto.ints if kind == AttributeProto.INTS else proto.floats)
+    raise InvalidModel(f"attribute {proto.name!r} is of a type that no operator has: {kind}")
+
+
+def _kind(proto: onnx.AttributeProto) -> int:
+    """The type of an attribute that does not say it, as files before IR 2 do not: that of the field which it fills."""
+    kinds = {"f": 1, "i": 2, "s": 3, "t": 4, "g": 5, "floats": 6, "ints": 7, "strings": 8, "tensors": 9, "graphs": 10}
+    return next((kinds[field.name] for field, _ in proto.ListFields() if field.name in kinds), AttributeProto.INTS)
 
 
 def _text(value: bytes) -> str | bytes:
@@ -126,25 +128,3 @@ def _text(value: bytes) -> str | bytes:
         return value.decode()
     except UnicodeDecodeError:
         return value
-
-
-def _sorted(nodes: list[Node], name: str) -> list[Node]:
-    """The nodes in topological order, their own where it is one; InvalidModel names the nodes of a cycle."""
-    makers = {output: index for index, node in enumerate(nodes) for output in node.outputs if output}
-    waits = [{makers[name] for name in node.reads() if name in makers} for node in nodes]
-    if all(all(source < index for source in sources) for index, sources in enumerate(waits)):
-        return nodes
-    done: set[int] = set()
-    order: list[int] = []
-    while len(order) < len(nodes):
-        ready = [index for index, sources in enumerate(waits) if index not in done and sources <= done]
-        if not ready:
-            stuck = ", ".join(_labels(nodes, set(range(len(nodes))) - done))
-            raise InvalidModel(f"the graph {name!r} is cyclic: {stuck}")
-        order += ready
-        done.update(ready)
-    return [nodes[index] for index in order]
-
-
-def _labels(nodes: list[Node], indices: Iterable[int]) -> list[str]:
-    return [nodes[index].label for index in sorted(indices)][:8]
