@@ -51,7 +51,8 @@ def initial_types(model: Any, example: Any = None) -> list[tuple[str, Any]]:
     if example is not None:
         if hasattr(example, "columns"):
             return [(name, _column_type(example[name].dtype)) for name in example.columns]
-        return [(MATRIX, kind) for _, kind in guess_data_type(np.asarray(example), shape=None)]
+        array = np.asarray(example)
+        return [(MATRIX, kind) for _, kind in guess_data_type(array, shape=[None, *array.shape[1:]])]
     first = _first(model)
     if hasattr(first, "vocabulary_") or type(first).__name__ == "HashingVectorizer":
         return [(MATRIX, StringTensorType([None]))]
