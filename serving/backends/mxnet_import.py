@@ -27,7 +27,7 @@ VERSION = "1.9.1"
 """The version whose import is known here; any other is imported as it is."""
 
 _REMOVED_ALIASES = {"bool": bool, "int": int, "float": float, "complex": complex, "object": object, "str": str}
-_BLOCKED = ("scipy", "sklearn")
+_BLOCKED = ("scipy", "sklearn", "onnx", "h5py")
 
 synchronous = False
 """Whether MXNet runs every call in its caller's thread; not so where something else imported it before."""
