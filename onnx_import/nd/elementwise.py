@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from onnx_import.dtypes import BITS, CARRIERS, Array, is_unsigned
+from onnx_import.errors import Unsupported
 from onnx_import.nd.rounding import round_bfloat16
-from onnx_import.nd.tape import emit
+from onnx_import.nd.tape import current, emit
 from onnx_import.nd.value import Value, constant
 
 __all__ = [
@@ -66,6 +67,8 @@ __all__ = [
     "zeros",
 ]
 
+MOST_AXES = 5
+
 
 def all_known(*values: Value) -> bool:
     """Whether every array is at hand."""
@@ -100,7 +103,7 @@ def reinterpret(value: Value, dtype: str) -> Value:
         return value
     if value.data is not None:
         return Value(dtype, value.shape, value.data)
-    return emit("_copy", [value], value.shape, dtype)
+    return current().renamed(value, dtype)
 
 
 def settle(value: Value) -> Value:
@@ -169,9 +172,32 @@ def _arithmetic(
         number = scalar_of(x, y.shape)
         if number is not None and reverse:
             return settle(emit(reverse, [y], shape, x.dtype, scalar=number))
-        return settle(emit(same if x.shape == y.shape else mixed, [x, y], shape, x.dtype))
+        return settle(_emit_broadcast(same if x.shape == y.shape else mixed, [x, y], shape, x.dtype))
 
     return primitive
+
+
+def _emit_broadcast(op: str, values: list[Value], shape: tuple[int, ...], dtype: str) -> Value:
+    """An operator that broadcasts. MXNet's take five axes, so that more are merged where all operands have them or none."""
+    if len(shape) <= MOST_AXES or 0 in shape:
+        return emit(op, values, shape, dtype)
+    padded = [(1,) * (len(shape) - value.rank) + value.shape for value in values]
+    marks = [[size == 1 for size in sizes] for sizes in zip(*padded, strict=True)]
+    starts = [axis for axis in range(len(shape)) if axis == 0 or marks[axis] != marks[axis - 1]]
+    if len(starts) > MOST_AXES:
+        raise Unsupported(f"broadcasting on {len(shape)} axes that cannot be merged", "reshape the operands")
+
+    def merged(sizes: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(math.prod(sizes[a:b]) for a, b in zip(starts, [*starts[1:], len(shape)], strict=True))
+
+    flat = [_reshaped(value, merged(sizes)) for value, sizes in zip(values, padded, strict=True)]
+    return _reshaped(emit(op, flat, merged(shape), dtype), shape)
+
+
+def _reshaped(value: Value, shape: tuple[int, ...]) -> Value:
+    if value.data is not None:
+        return Value(value.dtype, shape, value.data.reshape(shape))
+    return emit("_np_reshape", [value], shape, value.dtype, newshape=shape)
 
 
 add = _arithmetic(np.add, "elemwise_add", "broadcast_add", "_plus_scalar", "_plus_scalar")
@@ -179,11 +205,31 @@ subtract = _arithmetic(np.subtract, "elemwise_sub", "broadcast_sub", "_minus_sca
 multiply = _arithmetic(np.multiply, "elemwise_mul", "broadcast_mul", "_mul_scalar", "_mul_scalar")
 divide = _arithmetic(np.divide, "elemwise_div", "broadcast_div", "_div_scalar", "_rdiv_scalar")
 power = _arithmetic(np.power, "_npi_power", "_npi_power", "_npi_power_scalar", "_npi_rpower_scalar")
-bitwise_and = _arithmetic(np.bitwise_and, "_npi_bitwise_and", "_npi_bitwise_and", "", "")
-bitwise_or = _arithmetic(np.bitwise_or, "_npi_bitwise_or", "_npi_bitwise_or", "", "")
-bitwise_xor = _arithmetic(np.bitwise_xor, "_npi_bitwise_xor", "_npi_bitwise_xor", "", "")
+_bitwise_and = _arithmetic(np.bitwise_and, "_npi_bitwise_and", "_npi_bitwise_and", "", "")
+_bitwise_or = _arithmetic(np.bitwise_or, "_npi_bitwise_or", "_npi_bitwise_or", "", "")
+_bitwise_xor = _arithmetic(np.bitwise_xor, "_npi_bitwise_xor", "_npi_bitwise_xor", "", "")
 _maximum = _arithmetic(np.maximum, "_npi_maximum", "_npi_maximum", "_npi_maximum_scalar", "_npi_maximum_scalar")
 _minimum = _arithmetic(np.minimum, "_npi_minimum", "_npi_minimum", "_npi_minimum_scalar", "_npi_minimum_scalar")
+
+
+def _is_broadcast_bool(x: Value, y: Value) -> bool:
+    """Truth values of two shapes: MXNet's bitwise operators take them of one shape only, its comparisons of any."""
+    return x.dtype == "bool" and x.shape != y.shape and not all_known(x, y)
+
+
+def bitwise_and(x: Value, y: Value) -> Value:
+    """The bits that are set in both."""
+    return greater(x, logical_not(y)) if _is_broadcast_bool(x, y) else _bitwise_and(x, y)
+
+
+def bitwise_or(x: Value, y: Value) -> Value:
+    """The bits that are set in one of them."""
+    return greater_equal(x, logical_not(y)) if _is_broadcast_bool(x, y) else _bitwise_or(x, y)
+
+
+def bitwise_xor(x: Value, y: Value) -> Value:
+    """The bits that are set in exactly one."""
+    return not_equal(x, y) if _is_broadcast_bool(x, y) else _bitwise_xor(x, y)
 
 
 def maximum(x: Value, y: Value) -> Value:
@@ -260,7 +306,7 @@ def _comparison(function: Callable[..., Array], op: str, reverse: str) -> Callab
             number = scalar_of(value, other.shape)
             if number is not None:
                 return emit(f"{name}_scalar", [other], shape, "bool", scalar=number)
-        return emit(op, [x, y], shape, "bool")
+        return _emit_broadcast(op, [x, y], shape, "bool")
 
     return lambda x, y: signed_order(compare, x, y)
 
@@ -307,4 +353,4 @@ def where(condition: Value, x: Value, y: Value) -> Value:
         chosen = x if condition.data.all() else y
         if chosen.shape == shape:
             return chosen
-    return emit("_npi_where", [condition, x, y], shape, x.dtype)
+    return _emit_broadcast("_npi_where", [condition, x, y], shape, x.dtype)

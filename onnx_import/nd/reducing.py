@@ -141,9 +141,9 @@ def _reduced(op: str, function: Callable[..., Array], value: Value, axes: Sequen
         inner = _reduced(op, function, value, gone[1:], True, neutral)
         return reshape(_reduced(op, function, inner, gone[:1], True, neutral), shape)
     if value.dtype == "bool":
-        bytes_ = emit(op, [cast(value, "uint8")], shape, "uint8", axis=gone, keepdims=keepdims)
-        return cast(bytes_, "bool")
-    return settle(emit(op, [value], shape, value.dtype, axis=gone, keepdims=keepdims))
+        return cast(_reduced(op, function, cast(value, "uint8"), axes, keepdims, int(neutral)), "bool")
+    # Of a scalar MXNet makes one element on one axis.
+    return reshape(settle(emit(op, [value], shape or (1,), value.dtype, axis=gone, keepdims=keepdims)), shape)
 
 
 def _place(op: str, function: Callable[..., Array], value: Value, axis: int, keepdims: bool, last: bool) -> Value:
