@@ -13,7 +13,17 @@ import numpy as np
 from onnx_import.dtypes import CARRIERS, Array
 from onnx_import.errors import InvalidInput
 from onnx_import.nd import elementwise
-from onnx_import.nd.shaping import by_numpy, concatenate, expand, expand_dims, normal_axis, reshape, slice_axis, slices
+from onnx_import.nd.shaping import (
+    by_numpy,
+    concatenate,
+    expand,
+    expand_dims,
+    full_like,
+    normal_axis,
+    reshape,
+    slice_axis,
+    slices,
+)
 from onnx_import.nd.tape import emit
 from onnx_import.nd.value import Value, constant
 
@@ -158,7 +168,18 @@ def put(value: Value, places: Value, updates: Value, reduction: str = "none") ->
         return take_known(concatenate([value, updates], 0), source, 0)
     if value.dtype == "bool":
         return elementwise.cast(put(elementwise.cast(value, "uint8"), places, elementwise.cast(updates, "uint8")), "bool")
-    return emit("_contrib_index_copy", [value, places, updates], value.shape, value.dtype)
+    if updates.shape[0] <= value.shape[0]:
+        return emit("_contrib_index_copy", [value, places, updates], value.shape, value.dtype)
+    return _put_many(value, places, updates)
+
+
+def _put_many(value: Value, places: Value, updates: Value) -> Value:
+    """More updates than rows, which MXNet's index_copy does not take: scattered among zeros, and a mask alike."""
+    rows = reshape(places, (1, places.shape[0]))
+    hit = emit("scatter_nd", [full_like(places, 1), rows], value.shape[:1], "int64", shape=value.shape[:1])
+    new = emit("scatter_nd", [updates, rows], value.shape, value.dtype, shape=value.shape)
+    mask = expand_dims(elementwise.cast(hit, "bool"), range(1, value.rank))
+    return elementwise.where(mask, new, value)
 
 
 def _put_by_numpy(array: Array, places: Array, updates: Array) -> Array:

@@ -63,7 +63,7 @@ def pad(x: Value, pads: Value, constant_value: Value | None = None, axes: Value 
     widths = _widths(nd.ints(pads), None if axes is None else nd.ints(axes), x.rank)
     number: Any = "" if x.dtype == "string" else 0
     if constant_value is not None and mode == "constant" and constant_value.size:
-        number = nd.scalar(constant_value)
+        number = nd.known(constant_value).ravel().tolist()[0]
     return _pad(x, widths, mode, number)
 
 

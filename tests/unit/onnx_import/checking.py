@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 from onnx.reference import ReferenceEvaluator
 
 from onnx_import import backend
+from onnx_import.errors import OnnxImportError
+from onnx_import.reader import read
 
 
 def check(
@@ -21,17 +24,25 @@ def check(
     opset: int | None = None,
     domain: str = "",
     outputs: int = 1,
+    known: Sequence[int] = (),
     want: Sequence[Any] | None = None,
     rtol: float = 1e-5,
     atol: float = 1e-6,
 ) -> backend.Prepared:
-    """Compare one node's outputs; `inputs` are arrays, lists of them, or None for an absent one; `want` replaces the evaluator."""
+    """Compare one node's outputs; `inputs` are arrays, lists of them, or None for an absent one; those that
+    `known` counts are initializers; `want` replaces the evaluator.
+    """
     model = node_model(op_type, inputs, attributes or {}, opset=opset, domain=domain, outputs=outputs)
-    feeds = {f"x{index}": value for index, value in enumerate(inputs) if value is not None}
+    feeds = {f"x{index}": value for index, value in enumerate(inputs) if value is not None and index not in known}
+    for index in known:
+        model.graph.initializer.append(onnx.numpy_helper.from_array(inputs[index], f"x{index}"))
     if want is None:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             want = ReferenceEvaluator(model).run(None, feeds)
+    for end, array in zip(model.graph.output, want, strict=True):
+        if isinstance(array, np.ndarray) and not end.type.tensor_type.HasField("shape"):  # where ONNX infers none
+            end.CopyFrom(_info(end.name, array))
     prepared = backend.prepare(model)
     for again in (False, True):  # the second time from the remembered trace
         got = prepared.run(feeds)
@@ -39,6 +50,16 @@ def check(
         for index, (mine, theirs) in enumerate(zip(got, want, strict=True)):
             compare(mine, theirs, f"output {index}, again={again}", rtol, atol)
     return prepared
+
+
+def check_refused(
+    op_type: str, inputs: Sequence[Any], attributes: dict[str, Any] | None = None, *, opset: int | None = None, outputs: int = 1
+) -> str:
+    """What we say of one node that no checker has seen and that must not be answered."""
+    model = node_model(op_type, inputs, attributes or {}, opset=opset, domain="", outputs=outputs)
+    with pytest.raises(OnnxImportError) as caught:
+        backend.Prepared(read(model)).run({f"x{index}": value for index, value in enumerate(inputs) if value is not None})
+    return str(caught.value)
 
 
 def node_model(
