@@ -7,6 +7,7 @@ from onnx_import.nd.linear import *  # noqa: F403
 from onnx_import.nd.narrowing import *  # noqa: F403
 from onnx_import.nd.neural import *  # noqa: F403
 from onnx_import.nd.ordering import *  # noqa: F403
+from onnx_import.nd.recurrent import *  # noqa: F403
 from onnx_import.nd.reducing import *  # noqa: F403
 from onnx_import.nd.shaping import *  # noqa: F403
 from onnx_import.nd.tape import emit as emit
