@@ -52,7 +52,7 @@ def initial_types(model: Any, example: Any = None) -> list[tuple[str, Any]]:
         if hasattr(example, "columns"):
             return [(name, _column_type(example[name].dtype)) for name in example.columns]
         array = np.asarray(example)
-        return [(MATRIX, kind) for _, kind in guess_data_type(array, shape=[None, *array.shape[1:]])]
+        return [(MATRIX, type(kind)([None, *array.shape[1:]])) for _, kind in guess_data_type(array)]
     first = _first(model)
     if hasattr(first, "vocabulary_") or type(first).__name__ == "HashingVectorizer":
         return [(MATRIX, StringTensorType([None]))]
