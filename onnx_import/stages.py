@@ -50,10 +50,20 @@ class SymbolStage:
     constants: dict[str, Array]
     feeds: list[tuple[str, int, tuple[int, ...], str]]
     outputs: list[tuple[tuple[int, ...], str]]
+    places: range
+    """The slots that it fills."""
     parameters: Parameters
     _executor: Executor | None = None
 
-    def bind(self) -> Executor:
+    @property
+    def executor(self) -> Executor:
+        """The symbol bound; bound when it is first asked for."""
+        if self._executor is None:
+            with numpy_shapes():
+                self._executor = self._bind()
+        return self._executor
+
+    def _bind(self) -> Executor:
         """The symbol bound to its parameters and to memory for its feeds."""
         mx = import_mxnet()
         symbol = mx.sym.load_json(self.text)
@@ -65,26 +75,24 @@ class SymbolStage:
 
     def run(self, slots: list[Any]) -> None:
         """Append the outputs to the slots."""
-        mx = import_mxnet()
-        with numpy_shapes():
-            try:
-                if self._executor is None:
-                    self._executor = self.bind()
-                executor = self._executor
-                for name, slot, _, _ in self.feeds:
-                    executor.views[name][...] = slots[slot]
-                results = executor.run()
-            except (mx.MXNetError, RuntimeError) as error:
-                raise LoweringError(f"MXNet refuses a graph that was lowered for it: {first_line(error)}") from error
-            # The next run of the same symbol writes into the same memory.
-            copies = [result.copy() for result in results]
+        try:
+            executor = self.executor
+            for name, slot, _, _ in self.feeds:
+                executor.views[name][...] = slots[slot]
+            results = executor.run()
+        except (import_mxnet().MXNetError, RuntimeError) as error:
+            raise LoweringError(f"MXNet refuses a graph that was lowered for it: {first_line(error)}") from error
+        # The next run of the same symbol writes into the same memory.
+        copies = [result.copy() for result in results]
         self._check(copies)
         slots.extend(copies)
 
     def _check(self, results: list[Array]) -> None:
         for result, (shape, dtype) in zip(results, self.outputs, strict=True):
             if result.shape != shape or result.dtype != CARRIERS[dtype]:
-                raise LoweringError(f"MXNet gives {result.dtype}{list(result.shape)} where {CARRIERS[dtype]}{list(shape)} was lowered")
+                raise LoweringError(
+                    f"MXNet gives {result.dtype}{list(result.shape)} where {CARRIERS[dtype]}{list(shape)} was lowered"
+                )
 
 
 class LoweringError(RuntimeError):
@@ -194,7 +202,9 @@ def _add_symbol(
         writer.add(node)
     heads = [(node, index) for node in members for index in range(len(node.outputs)) if (id(node), index) in wanted]
     outputs = [(node.outputs[index][0] or (), node.outputs[index][1]) for node, index in heads]
-    stages.append(SymbolStage(writer.text(heads), writer.constants, writer.feeds, outputs, parameters))
+    stages.append(
+        SymbolStage(writer.text(heads), writer.constants, writer.feeds, outputs, range(base, base + len(heads)), parameters)
+    )
     for node, index in heads:
         places[id(node), index] = base
         base += 1
