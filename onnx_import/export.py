@@ -205,9 +205,11 @@ def _info(name: str, found: Source, entry: source.Entry, other: Source | None) -
     """Type and shape of an input or output: what changes with the batch is open."""
     shape: list[int | str | None] = list(found.shapes[entry])
     if other is not None:
+        first = (found.free[0], 0)
+        rows = (found.shapes[first][0], other.shapes[first][0])
         for axis, (here, there) in enumerate(zip(found.shapes[entry], other.shapes[entry], strict=True)):
             if here != there:
-                shape[axis] = "batch" if axis == 0 and there == 2 * here == 2 else None
+                shape[axis] = "batch" if axis == 0 and (here, there) == rows else None
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(found.dtypes[entry])), shape)
 
 
@@ -256,16 +258,18 @@ def export(directory: str | Path, target: str | Path, opset: int | None = None) 
 
     Nothing is left where they differ. Sizes that are open to MXNet but not to the ONNX model are closed.
     """
-    symbol, params, signature = _read(Path(directory))
-    shapes = {tensor.name: tensor.shape or () for tensor in signature.inputs}
-    dtypes = {tensor.name: tensor.dtype.name for tensor in signature.inputs}
+    symbol, params, inputs = _read(Path(directory))
     problem: OnnxImportError | None = None
-    levels: tuple[Open, ...] = ("sizes", "batch", "nothing")
-    for level in levels if any(None in shape[1:] for shape in shapes.values()) else levels[1:]:
-        model = to_model(symbol, params, shapes, dtypes, opset=opset, leave_open=level)
-        _rename_outputs(model, Path(directory))
+    for level in _levels(inputs):
+        shapes = {name: literal if level == "nothing" else shape for name, (shape, literal, _) in inputs.items()}
         try:
+            model = to_model(
+                symbol, params, shapes, {n: kind for n, (_, _, kind) in inputs.items()}, opset=opset, leave_open=level
+            )
+            _rename_outputs(model, Path(directory))
             found = prove(model, symbol, params)
+        except UnsupportedModel:
+            raise
         except OnnxImportError as error:
             problem = problem or error
             continue
@@ -275,8 +279,13 @@ def export(directory: str | Path, target: str | Path, opset: int | None = None) 
     raise problem
 
 
-def _read(directory: Path) -> tuple[str, dict[str, Any], Any]:
-    """The symbol, the parameters and the signature of a model directory."""
+def _levels(inputs: Mapping[str, tuple[Shape, Shape, str]]) -> tuple[Open, ...]:
+    """What to leave open, and what then: a model may be tied to the very sizes that its file names."""
+    return ("sizes", "batch", "nothing") if any(None in shape[1:] for shape, _, _ in inputs.values()) else ("batch", "nothing")
+
+
+def _read(directory: Path) -> tuple[str, dict[str, Any], dict[str, tuple[Shape, Shape, str]]]:
+    """The symbol, the parameters, and of each input the shape, the shape with the number of rows that its file names, the dtype."""
     mx = import_mxnet()
     try:
         layout = layouts.detect(directory)
@@ -289,10 +298,21 @@ def _read(directory: Path) -> tuple[str, dict[str, Any], Any]:
         raise InvalidInput(str(error)) from None
     with numpy_shapes(source.is_numpy(text)):
         params = mx.nd.load(str(layout.params))
+    rows = _rows(layout.shapes) if layout.shapes else {}
+    inputs: dict[str, tuple[Shape, Shape, str]] = {}
     for tensor in signature.inputs:
         if tensor.shape is None:
             raise InvalidInput(f"the shape of the input {tensor.name} is unknown: say it in {directory}/model-shapes.json")
-    return text, params, signature
+        inputs[tensor.name] = (tensor.shape, (*rows.get(tensor.name, tensor.shape[:1]), *tensor.shape[1:]), tensor.dtype.name)
+    return text, params, inputs
+
+
+def _rows(path: Path) -> dict[str, tuple[int]]:
+    """The numbers that a shapes file gives for the first dimension: the server takes any, a recurrent state does not."""
+    document = json.loads(path.read_bytes())
+    entries = document if isinstance(document, list) else []
+    shapes = {entry["name"]: entry["shape"] for entry in entries if isinstance(entry, dict)}
+    return {name: (shape[0],) for name, shape in shapes.items() if shape and isinstance(shape[0], int) and shape[0] > 0}
 
 
 def _rename_outputs(model: onnx.ModelProto, directory: Path) -> None:

@@ -92,8 +92,13 @@ class Builder:
         return found
 
     def finish(self) -> None:
-        """Drop the initializers that nothing reads."""
-        read = {name for node in self.graph.node for name in node.input} | {info.name for info in self.graph.output}
+        """Drop nodes and initializers that nothing reads."""
+        read = {info.name for info in self.graph.output}
+        for at in reversed(range(len(self.graph.node))):
+            if read.isdisjoint(self.graph.node[at].output):
+                del self.graph.node[at]
+            else:
+                read.update(self.graph.node[at].input)
         for at in reversed(range(len(self.graph.initializer))):
             if self.graph.initializer[at].name not in read:
                 del self.graph.initializer[at]

@@ -169,6 +169,13 @@ def _number(use: Use, value: float) -> str:
     return use.const(value, use.dtype)
 
 
+@mx("_hypot", "broadcast_hypot", "_npi_hypot")
+def hypotenuse(use: Use) -> str:
+    """The longest side of a triangle with a right angle."""
+    squares = [use.emit("Mul", side, side) for side in use.inputs]
+    return use.emit("Sqrt", use.emit("Add", *squares))
+
+
 @mx("rsqrt")
 def rsqrt(use: Use) -> str:
     """One over the square root."""

@@ -151,12 +151,12 @@ def instance_norm(use: Use) -> str:
 def group_norm(use: Use) -> str:
     """Groups of channels as the channels of an instance, then back."""
     x, gamma, beta = use.inputs
-    groups, rank = int(use.get("num_groups", 1)), len(use.shape)
+    groups = int(use.get("num_groups", 1))
     grouped = use.emit("Reshape", x, use.const([0, groups, -1]))
-    normal = use.emit("Reshape", _standardized(use, grouped, [2], float(use.get("eps", 1e-5))), use.emit("Shape", x))
-    line = use.const([-1, *[1] * (rank - 2)])
-    gamma, beta = (use.emit("Reshape", each, line) for each in (gamma, beta))
-    return use.emit("Add", use.emit("Mul", normal, gamma), beta)
+    normal = _standardized(use, grouped, [2], float(use.get("eps", 1e-5)))
+    # In 1.9.1 a group has one factor, not a channel.
+    gamma, beta = (use.emit("Reshape", each, use.const([-1, 1])) for each in (gamma, beta))
+    return use.emit("Reshape", use.emit("Add", use.emit("Mul", normal, gamma), beta), use.emit("Shape", x))
 
 
 @mx("L2Normalization")
@@ -225,12 +225,16 @@ def softmax(use: Use) -> str:
 @mx("SoftmaxOutput", "Softmax")
 def softmax_output(use: Use) -> str:
     """Softmax over channels, over the last axis, or over all of a sample; the label plays no part."""
-    if use.flag("multi_output") or len(use.shape) == 2:
-        return use.emit("Softmax", use.inputs[0], axis=1)
-    if use.flag("preserve_shape"):
-        return use.emit("Softmax", use.inputs[0], axis=-1)
+    # oneDNN takes pictures, and softmaxes their last axis where MXNet itself flattens a sample.
+    along = use.flag("preserve_shape") or len(use.shape) == 2 or (len(use.shape) == 4 and use.dtype == "float32")
+    if use.flag("multi_output") or along:
+        return use.emit("Softmax", use.inputs[0], axis=1 if use.flag("multi_output") else -1)
+    return _over_sample(use)
+
+
+def _over_sample(use: Use) -> str:
     rows = use.emit("Softmax", use.emit("Flatten", use.inputs[0], axis=1), axis=1)
-    return use.emit("Reshape", rows, use.const([0, *use.shape[1:]]))
+    return use.emit("Reshape", rows, use.emit("Shape", use.inputs[0]))
 
 
 @mx("SoftmaxActivation")
@@ -238,8 +242,7 @@ def softmax_activation(use: Use) -> str:
     """Softmax over channels, or over all of a sample."""
     if use.get("mode") == "channel" or len(use.shape) == 2:
         return use.emit("Softmax", use.inputs[0], axis=1)
-    rows = use.emit("Softmax", use.emit("Flatten", use.inputs[0], axis=1), axis=1)
-    return use.emit("Reshape", rows, use.const([0, *use.shape[1:]]))
+    return _over_sample(use)
 
 
 @mx("UpSampling")

@@ -22,8 +22,13 @@ def reshape(use: Use) -> str:
     if use.node.op == "_npx_reshape":
         target = _legacy_codes(target)
     if use.flag("reverse"):
-        return _to(use, list(use.shape), zero_keeps=False)
-    return _to(use, _resolved(use.shapes[0], target), zero_keeps=True)
+        if -4 in target:
+            raise Refused("it splits an axis while it counts from the end")
+        turned = _resolved(use.shapes[0][::-1], target[::-1], len(use.shapes[0]) - 1)[::-1]
+        # 0 copies the size at its own place, counted from the front.
+        moved = len(turned) != len(use.shapes[0])
+        return _to(use, [use.shape[at] if size == 0 and moved else size for at, size in enumerate(turned)], zero_keeps=True)
+    return _to(use, _resolved(use.shapes[0], target, 0), zero_keeps=True)
 
 
 def _legacy_codes(target: list[int]) -> list[int]:
@@ -33,35 +38,39 @@ def _legacy_codes(target: list[int]) -> list[int]:
     return [{-2: 0, -4: -2, -5: -3, -6: -4}.get(code, code) for code in target]
 
 
-def _resolved(shape: tuple[int, ...], target: list[int]) -> list[int]:
-    """ONNX's codes for MXNet's: 0 for a size that stays in its place, -1 once, numbers for the rest."""
+def _resolved(shape: tuple[int, ...], target: list[int], batch: int) -> list[int]:
+    """ONNX's codes for MXNet's: 0 for a size that stays in its place, -1 once, numbers for the rest.
+
+    A number that has the batch in it, axis `batch` of the input, is left to -1 where -1 is free.
+    """
     found: list[int] = []
+    rows: set[int] = set()
     at, codes = 0, iter(target)
     for code in codes:
-        if code == 0:
-            found.append(0 if at == len(found) else shape[at])
-            at += 1
-        elif code == -1:
-            found.append(-1)
-            at += 1
+        first, start = len(found), at
+        if code in (0, -1):
+            found.append(code if code or at == len(found) else shape[at])
         elif code == -2:
-            found += [0 if at + k == len(found) + k else size for k, size in enumerate(shape[at:])]
-            at = len(shape)
+            found += [0 if at == len(found) else size for size in shape[at:]]
+            at = len(shape) - 1
         elif code == -3:
             found.append(shape[at] * shape[at + 1])
-            at += 2
+            at += 1
         elif code == -4:
             one, other = next(codes), next(codes)
             found += [shape[at] // other if one == -1 else one, shape[at] // one if other == -1 else other]
-            at += 1
         else:
             found.append(code)
-            at += 1
+        at += 1
+        if code < -1 and start <= batch < at:
+            rows.add(first)
+    if len(rows) == 1 and -1 not in found and found[min(rows)] != 0:
+        found[min(rows)] = -1
     return found
 
 
 def _to(use: Use, target: list[int], zero_keeps: bool) -> str:
-    """Reshape. A first size that is the batch at these sizes becomes -1, so that another batch fits."""
+    """Reshape by ONNX's codes."""
     if not zero_keeps and 0 in target:
         return use.emit("Reshape", use.inputs[0], use.const(target), allowzero=1 if use.build.opset >= 14 else None)
     return use.emit("Reshape", use.inputs[0], use.const(target))
