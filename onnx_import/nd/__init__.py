@@ -1,5 +1,6 @@
 """The array language that converters are written in: each primitive folds known values and emits MXNet nodes for pending ones."""
 
+from onnx_import.nd.contraction import *  # noqa: F403
 from onnx_import.nd.elementwise import *  # noqa: F403
 from onnx_import.nd.indexing import *  # noqa: F403
 from onnx_import.nd.integers import *  # noqa: F403

@@ -74,3 +74,9 @@ def det(x: Value) -> Value:
     if nd.all_known(x) or not x.size:
         return nd.fold(np.linalg.det, x, dtype=x.dtype) if nd.all_known(x) else nd.full(x.shape[:-2], 1, x.dtype)
     return nd.emit("_npi_det", [x], x.shape[:-2], x.dtype)
+
+
+@op("Einsum", since=12)
+def einsum(*values: Value, equation: str) -> Value:
+    """Products of elements, summed over the labels that the output does not have."""
+    return nd.einsum(equation, values)
