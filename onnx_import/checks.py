@@ -47,14 +47,9 @@ def too_deep(level: int) -> InvalidModel:
     )
 
 
-def domain(name: str) -> str:
-    """The one spelling of a domain: ONNX's own has two."""
-    return "" if name == "ai.onnx" else name
-
-
 def functions(model: onnx.ModelProto) -> None:
     """The model's functions do not call themselves, and their calls written out are not too many nodes."""
-    bodies = {(domain(f.domain), f.name, f.overload): f.node for f in model.functions}
+    bodies = {(f.domain, f.name, f.overload): f.node for f in model.functions}
     sizes: dict[tuple[str, str, str], int] = {}
 
     def size_of(nodes: Iterable[onnx.NodeProto], path: tuple[tuple[str, str, str], ...], level: int) -> int:
@@ -62,7 +57,7 @@ def functions(model: onnx.ModelProto) -> None:
             raise too_deep(level)
         total = 0
         for node in nodes:
-            key = (domain(node.domain), node.op_type, node.overload)
+            key = (node.domain, node.op_type, node.overload)
             if key in path:
                 raise InvalidModel(f"the function {node.domain}.{node.op_type} calls itself, by way of {label(node)}")
             if key in bodies and key not in sizes:
@@ -230,6 +225,7 @@ def _no_nan(tensor: TensorProto) -> None:
             raise InvalidModel(
                 f"initializer {tensor.name!r} has NaN among its values: the model was not trained, or its file is damaged"
             )
+    weights.forget(tensor)
 
 
 def _sparse(sparse: onnx.SparseTensorProto) -> None:

@@ -16,7 +16,6 @@ import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TypeProto
 
 from onnx_import import registry, weights
-from onnx_import.checks import domain
 
 Opsets = Mapping[str, int]
 Key = tuple[str, str, str]
@@ -49,14 +48,13 @@ def opsets_of(node: NodeProto, opsets: Opsets) -> Opsets:
 
 def opsets_of_model(model: ModelProto) -> dict[str, int]:
     """The opset of each domain that a model imports."""
-    return {domain(entry.domain): entry.version for entry in model.opset_import} or {"": 1}
+    return {entry.domain: entry.version for entry in model.opset_import} or {"": 1}
 
 
 def schema_of(node: NodeProto, opsets: Opsets) -> Any:
     """ONNX's OpSchema of a node's operator (its type stub lacks the functions); None where it has none."""
-    place = domain(node.domain)
     try:
-        return onnx.defs.get_schema(node.op_type, opsets.get(place, 1), place)
+        return onnx.defs.get_schema(node.op_type, opsets.get(node.domain, 1), node.domain)
     except onnx.defs.SchemaError:
         return None
 
@@ -85,7 +83,7 @@ class _Expansion:
     def __init__(self, model: ModelProto) -> None:
         self._opsets = opsets_of_model(model)
         self._imports = model.opset_import
-        self._functions: dict[Key, FunctionProto] = {(domain(f.domain), f.name, f.overload): f for f in model.functions}
+        self._functions: dict[Key, FunctionProto] = {(f.domain, f.name, f.overload): f for f in model.functions}
         self._calls = 0
         self._mark = "~"
         given = {name for node in (*model.graph.node, *weights.inner_nodes(model)) for name in (*node.input, *node.output)}
@@ -106,7 +104,7 @@ class _Expansion:
         for node in graph.node:
             for inner in weights.graphs(node):
                 self.inline(inner)
-            function = self._functions.get((domain(node.domain), node.op_type, node.overload))
+            function = self._functions.get((node.domain, node.op_type, node.overload))
             if function is None:
                 made.append(node)
                 continue
@@ -166,7 +164,7 @@ class _Expansion:
             for formal, actual in zip(function.output, node.output, strict=False)
             if actual and formal not in passed
         )
-        opsets = {domain(entry.domain): entry.version for entry in function.opset_import}
+        opsets = {entry.domain: entry.version for entry in function.opset_import}
         self._import(opsets)
         made = [naming.node(inner) for inner in function.node]
         for formal, actual in zip(function.output, node.output, strict=False):

@@ -78,7 +78,7 @@ def _shortened(data: memoryview, span: Span, kind: str, spans: dict[bytes, Span]
                 spans[inner] = (body, stop - body)
             else:
                 inner = _shortened(data, (body, stop), child, spans)
-            pieces += [_varint(field << 3 | 2), _varint(len(inner)), inner]
+            pieces += [varint(field << 3 | 2), varint(len(inner)), inner]
             kept = stop
         at = stop
     pieces.append(bytes(data[kept:end]))
@@ -117,7 +117,8 @@ def _number(data: memoryview, at: int, end: int) -> tuple[int, int]:
     raise Damaged(f"a number that does not end, at byte {at}")
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """A number as protobuf writes it."""
     made = bytearray()
     while value > 0x7F:
         made.append(value & 0x7F | 0x80)

@@ -80,8 +80,7 @@ def _node(proto: onnx.NodeProto, opsets: expand.Opsets) -> Node:
     attributes: dict[str, Attribute] = {}
     own = expand.opsets_of(proto, opsets)
     schema = expand.schema_of(proto, own)
-    domain = "" if proto.domain == "ai.onnx" else proto.domain
-    since = own.get(domain, 1)
+    since = own.get(proto.domain, 1)
     if schema is not None:
         since = schema.since_version
         for name, declared in schema.attributes.items():
@@ -89,7 +88,7 @@ def _node(proto: onnx.NodeProto, opsets: expand.Opsets) -> Node:
                 attributes[name] = _attribute(declared.default_value, opsets)
     for attribute in proto.attribute:
         attributes[attribute.name] = _attribute(attribute, opsets)
-    return Node(proto.op_type, list(proto.input), list(proto.output), attributes, domain, since, proto.name)
+    return Node(proto.op_type, list(proto.input), list(proto.output), attributes, proto.domain, since, proto.name)
 
 
 def _attribute(proto: onnx.AttributeProto, opsets: expand.Opsets) -> Attribute:

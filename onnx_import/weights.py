@@ -90,6 +90,15 @@ def _mapping(path: str) -> mmap.mmap:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
+def forget(tensor: TensorProto) -> None:
+    """Let the kernel take back the memory of a mapped tensor's pages; they are read again when they are needed."""
+    if is_external(tensor):
+        places = {entry.key: entry.value for entry in tensor.external_data}
+        start = int(places["offset"]) // mmap.PAGESIZE * mmap.PAGESIZE
+        stop = int(places["offset"]) + int(places["length"])
+        _mapping(places["location"]).madvise(mmap.MADV_DONTNEED, start, stop - start)
+
+
 def place(tensor: TensorProto, path: str | Path, start: int, size: int) -> None:
     """Make a tensor a mapped one."""
     tensor.ClearField("raw_data")
@@ -102,7 +111,7 @@ def place(tensor: TensorProto, path: str | Path, start: int, size: int) -> None:
 def embed(tensor: TensorProto) -> None:
     """Copy a mapped tensor's bytes into it."""
     tensor.raw_data = bytes(content(tensor))
-    tensor.data_location = TensorProto.DEFAULT
+    tensor.ClearField("data_location")
     del tensor.external_data[:]
 
 
