@@ -44,17 +44,11 @@ def load(source: Source, *, mapped: bool = False, allow_nan: bool = False) -> on
     faults = _own_faults()
     if faults:
         raise RuntimeError("converters disagree with ONNX's schemas:\n" + "\n".join(faults))
-    if isinstance(source, onnx.ModelProto):
-        return _checked(source, allow_nan)
-    if isinstance(source, bytes):
-        model = _parsed(source, memoryview(source))
-        external.refuse(model)
-        return _checked(model, allow_nan)
-    path = Path(source)
+    where = "" if isinstance(source, (bytes, onnx.ModelProto)) else f"{os.fspath(source)}: "
     try:
-        model = _checked(_read(path), allow_nan)
+        model = _checked(_read(source), allow_nan)
     except InvalidModel as error:
-        raise InvalidModel(f"{path}: {error}") from error.__cause__
+        raise InvalidModel(where + _line(error)) from None
     return model if mapped else weights.whole(model)
 
 
@@ -63,7 +57,17 @@ def _own_faults() -> list[str]:
     return schemas.check()
 
 
-def _read(path: Path) -> onnx.ModelProto:
+def _read(source: Source) -> onnx.ModelProto:
+    """A model before any check of its content, with all its data at hand."""
+    if isinstance(source, (bytes, onnx.ModelProto)):
+        model = source if isinstance(source, onnx.ModelProto) else _parsed(source, memoryview(source))
+        checks.depth(model)
+        external.refuse(model)
+        return model
+    return _of_file(Path(source))
+
+
+def _of_file(path: Path) -> onnx.ModelProto:
     """The model of a file, its large weights mapped and the external ones found."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -80,6 +84,7 @@ def _read(path: Path) -> onnx.ModelProto:
         except outline.Damaged as error:
             raise _no_model(view, str(error)) from None
         model = _parsed(text, view)
+    checks.depth(model)
     external.attach(model, path.parent)
     external.restore(model, path, spans)
     return model
@@ -108,7 +113,6 @@ def _no_model(data: memoryview, reason: str) -> InvalidModel:
 
 
 def _checked(model: onnx.ModelProto, allow_nan: bool) -> onnx.ModelProto:
-    checks.depth(model)
     _name_domain(model)
     _versions(model)
     checks.functions(model)
