@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from onnx_import.dtypes import BITS, CARRIERS, Array, is_unsigned
-from onnx_import.errors import Unsupported
+from onnx_import.nd.broadcasting import broadcast_shape, emit_broadcast
 from onnx_import.nd.rounding import round_bfloat16
 from onnx_import.nd.tape import current, emit
 from onnx_import.nd.value import Value, constant
@@ -67,8 +67,6 @@ __all__ = [
     "zeros",
 ]
 
-MOST_AXES = 5
-
 
 def all_known(*values: Value) -> bool:
     """Whether every array is at hand."""
@@ -80,11 +78,6 @@ def fold(function: Callable[..., Array], *values: Value, dtype: str) -> Value:
     with np.errstate(all="ignore"):
         result = np.asarray(function(*[value.data for value in values]))
         return settle(constant(result.astype(CARRIERS.get(dtype, dtype), copy=False), dtype))
-
-
-def broadcast_shape(*values: Value) -> tuple[int, ...]:
-    """The shape that operands broadcast to."""
-    return tuple(int(size) for size in np.broadcast_shapes(*[value.shape for value in values]))
 
 
 def full(shape: tuple[int, ...], value: Any, dtype: str) -> Value:
@@ -172,32 +165,9 @@ def _arithmetic(
         number = scalar_of(x, y.shape)
         if number is not None and reverse:
             return settle(emit(reverse, [y], shape, x.dtype, scalar=number))
-        return settle(_emit_broadcast(same if x.shape == y.shape else mixed, [x, y], shape, x.dtype))
+        return settle(emit_broadcast(same if x.shape == y.shape else mixed, [x, y], shape, x.dtype))
 
     return primitive
-
-
-def _emit_broadcast(op: str, values: list[Value], shape: tuple[int, ...], dtype: str) -> Value:
-    """An operator that broadcasts. MXNet's take five axes, so that more are merged where all operands have them or none."""
-    if len(shape) <= MOST_AXES or 0 in shape:
-        return emit(op, values, shape, dtype)
-    padded = [(1,) * (len(shape) - value.rank) + value.shape for value in values]
-    marks = [[size == 1 for size in sizes] for sizes in zip(*padded, strict=True)]
-    starts = [axis for axis in range(len(shape)) if axis == 0 or marks[axis] != marks[axis - 1]]
-    if len(starts) > MOST_AXES:
-        raise Unsupported(f"broadcasting on {len(shape)} axes that cannot be merged", "reshape the operands")
-
-    def merged(sizes: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(math.prod(sizes[a:b]) for a, b in zip(starts, [*starts[1:], len(shape)], strict=True))
-
-    flat = [_reshaped(value, merged(sizes)) for value, sizes in zip(values, padded, strict=True)]
-    return _reshaped(emit(op, flat, merged(shape), dtype), shape)
-
-
-def _reshaped(value: Value, shape: tuple[int, ...]) -> Value:
-    if value.data is not None:
-        return Value(value.dtype, shape, value.data.reshape(shape))
-    return emit("_np_reshape", [value], shape, value.dtype, newshape=shape)
 
 
 add = _arithmetic(np.add, "elemwise_add", "broadcast_add", "_plus_scalar", "_plus_scalar")
@@ -306,7 +276,7 @@ def _comparison(function: Callable[..., Array], op: str, reverse: str) -> Callab
             number = scalar_of(value, other.shape)
             if number is not None:
                 return emit(f"{name}_scalar", [other], shape, "bool", scalar=number)
-        return _emit_broadcast(op, [x, y], shape, "bool")
+        return emit_broadcast(op, [x, y], shape, "bool")
 
     return lambda x, y: signed_order(compare, x, y)
 
@@ -353,4 +323,4 @@ def where(condition: Value, x: Value, y: Value) -> Value:
         chosen = x if condition.data.all() else y
         if chosen.shape == shape:
             return chosen
-    return _emit_broadcast("_npi_where", [condition, x, y], shape, x.dtype)
+    return emit_broadcast("_npi_where", [condition, x, y], shape, x.dtype)

@@ -129,7 +129,7 @@ def _in_float32(function: Callable[[Value], Value], value: Value) -> Value:
 
 def _reduced(op: str, function: Callable[..., Array], value: Value, axes: Sequence[int], keepdims: bool, neutral: Any) -> Value:
     """One of MXNet's reductions, with the numpy function that folds it."""
-    gone = tuple(sorted(set(normal_axes(axes, value.rank))))
+    gone = tuple(sorted(set(normal_axes(axes, value.rank)))) if value.rank else ()
     shape = tuple(1 if axis in gone else size for axis, size in enumerate(value.shape) if keepdims or axis not in gone)
     if not value.size:
         return full(shape, neutral, value.dtype)
