@@ -32,7 +32,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Type:
-    """An ONNX type: `kind` is tensor, sequence, optional or map; `shape` is None where the rank is open."""
+    """An ONNX type: `kind` is tensor, sequence, optional or map; `shape` is None where the rank is open, `dtype` empty where unknown."""
 
     kind: str = "tensor"
     dtype: str = "float32"

@@ -19,6 +19,13 @@ from onnx_import.graph import Attribute, Dim, Graph, Node, Tensor, Type, ValueIn
 
 def read(model: onnx.ModelProto) -> Graph:
     """The graph of a checked model (`loader.load`); large weights are views of the model's file where they are mapped."""
+    try:
+        return _read(model)
+    except UnicodeDecodeError as error:  # protobuf reads a name only when it is asked for
+        raise InvalidModel(f"a name in the model is not UTF-8: {error.object[:40]!r}") from None
+
+
+def _read(model: onnx.ModelProto) -> Graph:
     bare, large = weights.detach(model)
     opsets = expand.opsets_of_model(expand.expand(bare))
     graph = _graph(bare.graph, opsets)
@@ -44,7 +51,7 @@ def type_of(proto: onnx.TypeProto) -> Type:
     if kind == "map_type":
         return Type("map", ONNX_NAMES.get(proto.map_type.key_type, "int64"), element=type_of(proto.map_type.value_type))
     if kind is None:
-        return Type()
+        return Type(dtype="")
     content = getattr(proto, kind)
     shape = tuple(_dim(dim) for dim in content.shape.dim) if content.HasField("shape") else None
     return Type("tensor", ONNX_NAMES.get(content.elem_type, "float32"), shape)

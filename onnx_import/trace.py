@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from onnx_import.dtypes import Array
+from onnx_import.dtypes import Array, name_of
 from onnx_import.nd.tape import Shape, Tape
 from onnx_import.nd.value import TapeNode, Value
 from onnx_import.stages import Block, Parameters, Slot, plan
@@ -67,6 +67,10 @@ class Trace(Tape):
         self._end_block([value.node.slot], (array.tobytes() if array.dtype != object else tuple(array.ravel()),))
         value.data, value.node = array, None
         return array
+
+    def is_cheap(self, value: Value) -> bool:
+        """Whether `known` of a value runs nothing: it is known, an input, or made of small inputs alone."""
+        return value.node is None or value.node.kind == "feed" or bool(_small_inputs(value.node))
 
     def call(self, function: Callable[..., Any], inputs: Sequence[Any], outputs: list[tuple[Shape | None, str]]) -> list[Any]:
         """The outputs of a host function: pending where their shapes are told, else computed now."""
@@ -152,6 +156,7 @@ class Trace(Tape):
         if isinstance(result, list):
             return [self._open(item, dtype) for item in result]
         slot, shape = result
+        dtype = dtype or name_of(self.slots[slot])  # of a loop whose body does not declare it
         return Value(dtype, shape, None, self._slot_node(slot, shape, dtype), 0)
 
 

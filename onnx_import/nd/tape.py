@@ -95,6 +95,10 @@ class Tape:
             raise Unsupported("needs a value that is known only when the model runs")
         return value.data
 
+    def is_cheap(self, value: Value) -> bool:
+        """Whether `known` of a value runs nothing."""
+        return value.data is not None
+
     def call(self, function: Callable[..., Any], inputs: Sequence[Any], outputs: list[tuple[Shape | None, str]]) -> list[Any]:
         """The outputs of a host function; `program` overrides this."""
         raise Unsupported("needs the host library")

@@ -106,7 +106,7 @@ def scan_of_batches(
 
 def _is_cheap(value: Value) -> bool:
     """Whether looking at a value costs no run of what is pending."""
-    return value.is_known or (value.node is not None and value.node.kind == "feed")
+    return current().is_cheap(value)
 
 
 def _is_unrolled(count: int | None, condition: Value | None, body: Graph) -> bool:
@@ -133,7 +133,7 @@ def _stack(rows: list[Value], info: ValueInfo, axis: int) -> Value:
         return nd.stack(rows, nd.normal_axis(axis, rows[0].rank + 1))
     shape = [size if isinstance(size, int) else 0 for size in info.type.shape or ()]
     shape.insert(axis, 0)
-    return nd.zeros(tuple(shape), info.type.dtype)
+    return nd.zeros(tuple(shape), info.type.dtype or "float32")
 
 
 def _run_loop(trips: Value | None, condition: Value | None, states: list[Any], body: Graph) -> tuple[Any, ...]:
@@ -143,7 +143,7 @@ def _run_loop(trips: Value | None, condition: Value | None, states: list[Any], b
     outer = [scope[name] for name in captured]
     runner = _Loop(body, captured, [_dtypes(value) for value in (*states, *outer)], len(states))
     outputs: list[tuple[tuple[int, ...] | None, str]] = [(None, _dtype(_dtypes(state))) for state in states]
-    outputs += [(None, info.type.dtype) for info in body.outputs[1 + len(states) :]]
+    outputs += [(None, info.type.dtype if info.type.kind == "tensor" else "") for info in body.outputs[1 + len(states) :]]
     return tuple(nd.host(runner, [trips, condition, *states, *outer], outputs))
 
 
@@ -197,4 +197,4 @@ def _stacked(rows: list[Any], info: ValueInfo) -> Any:
     if rows:
         return np.stack(rows)
     shape = [size if isinstance(size, int) else 0 for size in info.type.shape or ()]
-    return np.zeros((0, *shape), nd.zeros((0,), info.type.dtype).carrier)
+    return np.zeros((0, *shape), nd.zeros((0,), info.type.dtype or "float32").carrier)
