@@ -19,11 +19,13 @@ from onnx_import.frameworks.options import Options
 
 MATRIX = "X"
 TEXT_KINDS = "OUS"
+ML_OPSET = 3
+"""The newest that the converters of XGBoost's and LightGBM's estimators know."""
 
 
 def from_object(model: Any, options: Options) -> Any:
     """A fitted estimator or pipeline as ONNX."""
-    from skl2onnx import convert_sklearn
+    from skl2onnx import __max_supported_opset__, convert_sklearn
     from sklearn.base import is_classifier
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
@@ -33,9 +35,8 @@ def from_object(model: Any, options: Options) -> Any:
     except NotFittedError as error:
         raise ExportError(f"this {type(model).__name__} has not been fitted") from error
     _register_boosters()
-    export = functools.partial(
-        convert_sklearn, model, initial_types=initial_types(model, options.example), target_opset=options.opset
-    )
+    opsets = {"": options.opset or __max_supported_opset__, "ai.onnx.ml": ML_OPSET}
+    export = functools.partial(convert_sklearn, model, initial_types=initial_types(model, options.example), target_opset=opsets)
     try:
         return export(options={"zipmap": False} if is_classifier(model) else None)
     except NameError as error:
