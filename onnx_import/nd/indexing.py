@@ -23,11 +23,15 @@ from onnx_import.nd.shaping import (
     reshape,
     slice_axis,
     slices,
+    transpose,
 )
 from onnx_import.nd.tape import emit
 from onnx_import.nd.value import Value, constant
 
 __all__ = ["along_places", "checked", "flat_places", "from_end", "put", "take", "take_along", "take_known"]
+
+LARGE = 4096
+"""Elements that are taken by rows: below, one operator is faster than several."""
 
 MOST_PIECES = 4
 """Slices that are copied sooner than MXNet's `take` picks as many elements one by one."""
@@ -76,6 +80,9 @@ def take(value: Value, indices: Value, axis: int) -> Value:
         return reshape(take_known(value, places.data.ravel(), axis), shape)
     if value.dtype not in CARRIERS:
         return by_numpy(lambda array, at: np.take(array, at, axis), [value, places], shape)
+    if axis and math.prod(shape) >= LARGE:
+        own = checked(reshape(places, [places.size]), value.shape[axis])
+        return reshape(_take_rows(value, own, axis), shape)
     return emit("take", [value, places], shape, value.dtype, axis=axis, mode="raise")
 
 
@@ -89,7 +96,37 @@ def take_known(value: Value, places: Array, axis: int) -> Value:
     runs = _runs(places)
     if len(runs) <= MOST_PIECES and 0 not in shape:
         return concatenate([_run(value, axis, *run) for run in runs], axis)
-    return emit("take", [value, constant(places.astype(np.int64))], shape, value.dtype, axis=axis, mode="clip")
+    at = constant(places.astype(np.int64))
+    if axis and math.prod(shape) >= LARGE:
+        return _take_rows(value, at, axis)
+    return emit("take", [value, at], shape, value.dtype, axis=axis, mode="clip")
+
+
+def _take_rows(value: Value, places: Value, axis: int) -> Value:
+    """`take` along an axis as one along the first, by which MXNet copies rows: 40 times as fast as along another one."""
+    batch, between, size = value.shape[0], math.prod(value.shape[1:axis]), value.shape[axis]
+    inner, count = math.prod(value.shape[axis + 1 :]), places.size
+    shape = (*value.shape[:axis], count, *value.shape[axis + 1 :])
+    if inner == 1:
+        columns = transpose(reshape(value, (batch * between, size)), [1, 0])
+        return reshape(transpose(_rows_at(columns, places, count), [1, 0]), shape)
+    starts = elementwise.multiply(_counted(value), constant(np.int64(between * size)))
+    within = (np.arange(between) * size)[:, None]
+    own = elementwise.add(reshape(places, (1, count)), constant(within))
+    rows = elementwise.add(reshape(starts, (batch, 1)), reshape(own, (1, between * count)))
+    flat = reshape(rows, (batch * between * count,))
+    return reshape(_rows_at(reshape(value, (batch * between * size, inner)), flat, batch * between * count), shape)
+
+
+def _rows_at(rows: Value, places: Value, count: int) -> Value:
+    return emit("take", [rows, places], (count, *rows.shape[1:]), rows.dtype, axis=0, mode="clip")
+
+
+def _counted(value: Value) -> Value:
+    """0, 1, ... for the items of the first axis: by an operator, so that the node serves other batch sizes."""
+    one = slices(value, [range(value.shape[0]), *(range(1) for _ in value.shape[1:])]) if value.rank > 1 else value
+    items = elementwise.cast(reshape(one, value.shape[:1]), "int64")
+    return emit("_contrib_arange_like", [items], items.shape, "int64", axis=0)
 
 
 def _runs(places: Array) -> list[tuple[int, int, int]]:

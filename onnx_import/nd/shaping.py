@@ -234,6 +234,10 @@ def concatenate(values: Sequence[Value], axis: int) -> Value:
         return by_numpy(lambda *arrays: np.concatenate(arrays, axis), parts, shape)
     if dtype == "bool":
         return cast(concatenate([cast(part, "uint8") for part in parts], axis), "bool")
+    # oneDNN joins matrices and images; what else is joined along its last axis MXNet copies element by element.
+    is_matrix = parts[0].carrier == "float32" and axis == len(shape) - 1 and len(shape) in (3, 5, 6)
+    if is_matrix and 0 not in shape:
+        return reshape(concatenate([reshape(part, _around(part, axis)[:2]) for part in parts], 1), shape)
     if len(shape) > MOST_AXES and 0 not in shape:
         views = [reshape(part, _around(part, axis)) for part in parts]
         return reshape(concatenate(views, 1), shape)

@@ -56,6 +56,15 @@ def test_gather_takes_places_in_any_order(places: Any, known: tuple[int, ...]) -
     check("Gather", [_array((3, 4, 5)), np.array(places, np.int64)], {"axis": 1}, known=known)
 
 
+@pytest.mark.parametrize("known", [(), (1,)], ids=["pending", "known"])
+@pytest.mark.parametrize("dtype", ["float32", "bool", "uint8"])
+@pytest.mark.parametrize("axis", [1, 2, 3], ids=str)
+def test_gather_takes_much_by_rows(axis: int, dtype: str, known: tuple[int, ...]) -> None:
+    """Along any axis but the first MXNet is slow, so that large tensors are gathered another way."""
+    x = _array((3, 10, 12, 14), dtype)
+    check("Gather", [x, _indices((4, 9), 10)], {"axis": axis}, known=known)
+
+
 @pytest.mark.parametrize("known", [(0,), (0, 1)], ids=["pending", "known"])
 def test_gather_takes_from_constants(known: tuple[int, ...]) -> None:
     """A table of embeddings."""
