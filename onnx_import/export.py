@@ -8,11 +8,10 @@ does both and writes. All operators that cannot be written are in one error.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx
@@ -21,23 +20,15 @@ from onnx import helper
 from onnx_import import verify
 from onnx_import.errors import InvalidInput, OnnxImportError, Problem, UnsupportedModel, VerificationError
 from onnx_import.exporting import mx2onnx, source
+from onnx_import.exporting.artifact import read
 from onnx_import.exporting.build import Builder, Refused, Use, find
+from onnx_import.exporting.sizes import Open, Shape, Sizes, label
 from onnx_import.exporting.source import Source
+from onnx_import.graph import Dim
 from serving.backends.mxnet import Executor, first_line, numpy_shapes
 from serving.backends.mxnet_import import import_mxnet
-from serving.errors import ModelError
-from serving.models import layout as layouts
-from serving.models import params_file
-from serving.models import shapes as signatures
-
-Shape = Sequence[int | None]
 
 OPSET, OLDEST = 17, 13
-GUESSES = (224, 64, 16, 8, 128, 299, 320, 1)
-"""Sizes to try for dimensions that are open beside the batch."""
-
-Open = Literal["sizes", "batch", "nothing"]
-"""Which dimensions of the ONNX model are open: all that the symbol's inputs leave open, the batch alone, or none."""
 
 LARGE = 2**31 - 2**24
 """Bytes from which weights go into a file of their own: protobuf ends at 2 GB."""
@@ -54,20 +45,19 @@ def to_model(
 ) -> onnx.ModelProto:
     """A symbol's JSON and its parameters (MXNet or numpy arrays, with or without `arg:` and `aux:`) as an ONNX model.
 
-    `shapes` lists the inputs in order, with None for what is open; the first dimension counts rows, whatever stands there, and
-    is open unless MXNet can infer no other. UnsupportedModel lists every node that cannot be written.
+    `shapes` lists the inputs in order (see `sizes`). What shall stay open does so unless MXNet can infer no other size of it.
+    UnsupportedModel lists every node that cannot be written.
     """
     opset = _checked(opset)
-    sizes, found = _inferred(symbol, params, shapes, dtypes)
-    other = _other_sizes((symbol, params, dtypes), shapes, sizes, leave_open)
+    found, axes = _inferred(symbol, params, Sizes(shapes), dtypes, leave_open)
     ids = [helper.make_opsetid("", opset)]
     model = onnx.ModelProto(producer_name="ei", ir_version=helper.find_min_ir_version_for(ids), opset_import=ids)
     model.graph.name = "mxnet"
     builder = Builder(opset, model.graph)
     names = _convert_all(builder, found)
     outputs = _outputs(builder, found, names)
-    model.graph.input.extend(_info(found.nodes[at].name, found, (at, 0), other) for at in found.free)
-    model.graph.output.extend(_info(name, found, entry, other) for name, entry in outputs)
+    model.graph.input.extend(_info(found.nodes[at].name, found, (at, 0), axes) for at in found.free)
+    model.graph.output.extend(_info(name, found, entry, axes) for name, entry in outputs)
     builder.finish()
     _check(model)
     return model
@@ -97,47 +87,45 @@ def _checked(opset: int | None) -> int:
     return opset or OPSET
 
 
+Axes = Callable[[source.Entry], list[Dim]]
+"""The dimensions to declare for a value."""
+
+
 def _inferred(
-    symbol: str, params: Mapping[str, Any], shapes: Mapping[str, Shape], dtypes: Mapping[str, str] | None
-) -> tuple[dict[str, tuple[int, ...]], Source]:
-    """The symbol at one row and, where more is open, at the first sizes that MXNet takes."""
-    is_open = any(size is None for shape in shapes.values() for size in shape[1:])
+    symbol: str, params: Mapping[str, Any], sizes: Sizes, dtypes: Mapping[str, str] | None, leave_open: Open
+) -> tuple[Source, Axes]:
+    """The symbol at the first sizes that MXNet takes, and its dimensions as they turn out at others."""
     error: OnnxImportError | None = None
-    for guess in GUESSES if is_open else GUESSES[:1]:
-        sizes = {
-            name: tuple((1 if at == 0 else guess) if size is None else size for at, size in enumerate(shape))
-            for name, shape in shapes.items()
-        }
+    for trial in sizes.trials():
         try:
-            return sizes, source.read(symbol, params, sizes, dtypes)
+            found = source.read(symbol, params, sizes.at(trial), dtypes)
         except source.NoShapes as refusal:
             error = error or refusal
-    assert error is not None  # noqa: S101 - there is a guess
+            continue
+        return found, _axes((symbol, params, dtypes), found, sizes, trial, leave_open)
+    assert error is not None  # noqa: S101 - there is a trial
     raise error
 
 
-def _other_sizes(
+def _axes(
     what: tuple[str, Mapping[str, Any], Mapping[str, str] | None],
-    shapes: Mapping[str, Shape],
-    sizes: Mapping[str, tuple[int, ...]],
+    found: Source,
+    sizes: Sizes,
+    trial: dict[str, int],
     leave_open: Open,
-) -> Source | None:
-    """The symbol at other sizes of what shall be open; None where it takes no others."""
-    if leave_open == "nothing" or not all(sizes.values()):
-        return None
-    for more in (32, 0) if leave_open == "sizes" else (0,):
-        others = {
-            name: (
-                2 * sizes[name][0],
-                *(size + more * (given is None) for size, given in zip(sizes[name][1:], shape[1:], strict=True)),
-            )
-            for name, shape in shapes.items()
-        }
+) -> Axes:
+    """What changes at other sizes is open, as far as MXNet takes others."""
+    levels: list[Open] = ["sizes", "batch"]
+    for level in levels[levels.index(leave_open) :] if leave_open != "nothing" and all(trial.values()) else []:
+        others = sizes.grown(trial, level)
         try:
-            return source.read(what[0], what[1], others, what[2], fold=False)
+            other = source.read(what[0], what[1], sizes.at(others), what[2], fold=False)
         except source.NoShapes:
             continue
-    return None
+        return lambda entry: [
+            label(here, there, trial, others) for here, there in zip(found.shapes[entry], other.shapes[entry], strict=True)
+        ]
+    return lambda entry: list(found.shapes[entry])
 
 
 def _convert_all(builder: Builder, found: Source) -> dict[source.Entry, str]:
@@ -201,16 +189,9 @@ def _outputs(builder: Builder, found: Source, names: Mapping[source.Entry, str])
     return outputs
 
 
-def _info(name: str, found: Source, entry: source.Entry, other: Source | None) -> onnx.ValueInfoProto:
-    """Type and shape of an input or output: what changes with the batch is open."""
-    shape: list[int | str | None] = list(found.shapes[entry])
-    if other is not None:
-        first = (found.free[0], 0)
-        rows = (found.shapes[first][0], other.shapes[first][0])
-        for axis, (here, there) in enumerate(zip(found.shapes[entry], other.shapes[entry], strict=True)):
-            if here != there:
-                shape[axis] = "batch" if axis == 0 and (here, there) == rows else None
-    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(found.dtypes[entry])), shape)
+def _info(name: str, found: Source, entry: source.Entry, axes: Axes) -> onnx.ValueInfoProto:
+    """Type and shape of an input or output."""
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(found.dtypes[entry])), axes(entry))
 
 
 def prove(
@@ -258,77 +239,41 @@ def export(directory: str | Path, target: str | Path, opset: int | None = None) 
 
     Nothing is left where they differ. Sizes that are open to MXNet but not to the ONNX model are closed.
     """
-    symbol, params, inputs = _read(Path(directory))
+    model = read(Path(directory))
     problem: OnnxImportError | None = None
-    for level in _levels(inputs):
-        shapes = {name: literal if level == "nothing" else shape for name, (shape, literal, _) in inputs.items()}
+    for level in model.levels:
+        shapes = {name: info.literal if level == "nothing" else info.shape for name, info in model.inputs.items()}
+        dtypes = {name: info.dtype for name, info in model.inputs.items()}
         try:
-            model = to_model(
-                symbol, params, shapes, {n: kind for n, (_, _, kind) in inputs.items()}, opset=opset, leave_open=level
-            )
-            _rename_outputs(model, Path(directory))
-            found = prove(model, symbol, params)
+            proto = to_model(model.symbol, model.params, shapes, dtypes, opset=opset, leave_open=level)
+            _rename_outputs(proto, model.outputs)
+            found = prove(proto, model.symbol, model.params)
         except UnsupportedModel:
             raise
         except OnnxImportError as error:
             problem = problem or error
             continue
-        _write(model, Path(target))
+        _write(proto, Path(target))
         return found
     assert problem is not None  # noqa: S101 - the loop ends here after an error alone
     raise problem
 
 
-def _levels(inputs: Mapping[str, tuple[Shape, Shape, str]]) -> tuple[Open, ...]:
-    """What to leave open, and what then: a model may be tied to the very sizes that its file names."""
-    return ("sizes", "batch", "nothing") if any(None in shape[1:] for shape, _, _ in inputs.values()) else ("batch", "nothing")
-
-
-def _read(directory: Path) -> tuple[str, dict[str, Any], dict[str, tuple[Shape, Shape, str]]]:
-    """The symbol, the parameters, and of each input the shape, the shape with the number of rows that its file names, the dtype."""
-    mx = import_mxnet()
-    try:
-        layout = layouts.detect(directory)
-        if layout.symbol is None or layout.params is None:
-            raise InvalidInput(f"{directory} holds no MXNet symbol to export")
-        text = layout.symbol.read_text()
-        shapes = {name: entry.shape for name, entry in params_file.index(layout.params).items()}
-        signature = signatures.read(layout.shapes) if layout.shapes else signatures.infer(json.loads(text), shapes)
-    except ModelError as error:
-        raise InvalidInput(str(error)) from None
-    with numpy_shapes(source.is_numpy(text)):
-        params = mx.nd.load(str(layout.params))
-    rows = _rows(layout.shapes) if layout.shapes else {}
-    inputs: dict[str, tuple[Shape, Shape, str]] = {}
-    for tensor in signature.inputs:
-        if tensor.shape is None:
-            raise InvalidInput(f"the shape of the input {tensor.name} is unknown: say it in {directory}/model-shapes.json")
-        inputs[tensor.name] = (tensor.shape, (*rows.get(tensor.name, tensor.shape[:1]), *tensor.shape[1:]), tensor.dtype.name)
-    return text, params, inputs
-
-
-def _rows(path: Path) -> dict[str, tuple[int]]:
-    """The numbers that a shapes file gives for the first dimension: the server takes any, a recurrent state does not."""
-    document = json.loads(path.read_bytes())
-    entries = document if isinstance(document, list) else []
-    shapes = {entry["name"]: entry["shape"] for entry in entries if isinstance(entry, dict)}
-    return {name: (shape[0],) for name, shape in shapes.items() if shape and isinstance(shape[0], int) and shape[0] > 0}
-
-
-def _rename_outputs(model: onnx.ModelProto, directory: Path) -> None:
-    """Give outputs the names that they had in the ONNX model which the artifact was converted from."""
-    try:
-        report = json.loads((directory / "conversion.json").read_bytes())
-        heads, names = report["heads"], [entry["name"] for entry in report["outputs"]]
-    except (OSError, ValueError, KeyError):
-        return
-    wanted = {model.graph.output[head].name: name for head, name in zip(heads, names, strict=True) if head is not None}
-    taken = {name for node in model.graph.node for name in node.output} | {info.name for info in model.graph.input}
-    renamed = {old: new for old, new in wanted.items() if new not in taken}
-    for node in model.graph.node:
+def _rename_outputs(model: onnx.ModelProto, wanted: Mapping[int, str]) -> None:
+    """Give outputs, by their number, the names that they had in the ONNX model which the artifact was converted from."""
+    graph = model.graph
+    fixed = {info.name for info in graph.input} | {tensor.name for tensor in graph.initializer}
+    made = {name for node in graph.node for name in node.output}
+    renamed = {graph.output[at].name: name for at, name in wanted.items() if name not in fixed}
+    # Who has such a name inside gives it up.
+    for name in set(renamed.values()) & made - set(renamed):
+        free = next(f"{name}_{count}" for count in range(1, len(made) + 2) if f"{name}_{count}" not in made | fixed)
+        renamed[name] = free
+        made.add(free)
+    for node in graph.node:
         node.input[:] = [renamed.get(name, name) for name in node.input]
         node.output[:] = [renamed.get(name, name) for name in node.output]
-    for info in model.graph.output:
+    for info in graph.output:
         info.name = renamed.get(info.name, info.name)
 
 
