@@ -165,7 +165,9 @@ def _arithmetic(
         number = scalar_of(x, y.shape)
         if number is not None and reverse:
             return settle(emit(reverse, [y], shape, x.dtype, scalar=number))
-        return settle(emit_broadcast(same if x.shape == y.shape else mixed, [x, y], shape, x.dtype))
+        if x.shape == y.shape and same != mixed:
+            return settle(emit(same, [x, y], shape, x.dtype))
+        return settle(emit_broadcast(mixed, [x, y], shape, x.dtype))
 
     return primitive
 
