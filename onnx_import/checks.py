@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import onnx
@@ -45,6 +46,27 @@ def too_deep(level: int) -> InvalidModel:
     return InvalidModel(
         f"subgraphs or calls of functions lie {level} deep or more inside each other; at most {MAX_DEPTH} can be read"
     )
+
+
+def texts(model: onnx.ModelProto) -> None:
+    """Every name is UTF-8. Protobuf does not look, and hands out bytes for one that is not, or raises UnicodeDecodeError."""
+    stack: list[Any] = [model]
+    while stack:
+        message = stack.pop()
+        if isinstance(message, TensorProto):
+            _text(message.name)  # its values are no names, and many
+            continue
+        for field, value in message.ListFields():
+            if field.type == field.TYPE_MESSAGE:
+                stack.extend(value if field.is_repeated else [value])
+            elif field.type == field.TYPE_STRING:
+                for text in value if field.is_repeated else [value]:
+                    _text(text)
+
+
+def _text(text: str | bytes) -> None:
+    if not isinstance(text, str):
+        raise InvalidModel(f"the name {text[:80]!r} is not UTF-8")
 
 
 def functions(model: onnx.ModelProto) -> None:
@@ -192,6 +214,8 @@ def size(tensor: TensorProto, what: str) -> None:
     what = f"{what} {tensor.name[:200]!r}" if tensor.name else what
     if name is None:
         raise InvalidModel(f"{what} is of an unknown element type, {tensor.data_type}")
+    if tensor.HasField("segment"):
+        raise InvalidModel(f"{what} is a segment of a tensor, which ONNX has no use for")
     count = weights.element_count(tensor)
     if weights.is_external(tensor):
         return  # compared with its file already

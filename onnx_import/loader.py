@@ -49,6 +49,8 @@ def load(source: Source, *, mapped: bool = False, allow_nan: bool = False) -> on
         model = _checked(_read(source), allow_nan)
     except InvalidModel as error:
         raise InvalidModel(where + _line(error)) from None
+    except UnicodeDecodeError as error:  # protobuf reads a name only when it is asked for
+        raise InvalidModel(f"{where}the name {error.object[:80]!r} is not UTF-8") from None
     return model if mapped else weights.whole(model)
 
 
@@ -62,6 +64,7 @@ def _read(source: Source) -> onnx.ModelProto:
     if isinstance(source, (bytes, onnx.ModelProto)):
         model = source if isinstance(source, onnx.ModelProto) else _parsed(source, memoryview(source))
         checks.depth(model)
+        checks.texts(model)
         external.refuse(model)
         return model
     return _of_file(Path(source))
@@ -85,6 +88,7 @@ def _of_file(path: Path) -> onnx.ModelProto:
             raise _no_model(view, str(error)) from None
         model = _parsed(text, view)
     checks.depth(model)
+    checks.texts(model)
     external.attach(model, path.parent)
     external.restore(model, path, spans)
     return model

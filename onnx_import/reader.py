@@ -19,13 +19,6 @@ from onnx_import.graph import Attribute, Dim, Graph, Node, Tensor, Type, ValueIn
 
 def read(model: onnx.ModelProto) -> Graph:
     """The graph of a checked model (`loader.load`); large weights are views of the model's file where they are mapped."""
-    try:
-        return _read(model)
-    except UnicodeDecodeError as error:  # protobuf reads a name only when it is asked for
-        raise InvalidModel(f"a name in the model is not UTF-8: {error.object[:40]!r}") from None
-
-
-def _read(model: onnx.ModelProto) -> Graph:
     bare, large = weights.detach(model)
     opsets = expand.opsets_of_model(expand.expand(bare))
     graph = _graph(bare.graph, opsets)

@@ -186,6 +186,28 @@ def test_nan_is_no_weight(tmp_path: Path) -> None:
     load(weighted(np.float32(np.nan)))
 
 
+@pytest.mark.parametrize("name", ["graph", "operator"])
+def test_names_are_text(name: str) -> None:
+    """Protobuf does not look at a name before it is asked for it."""
+    made = model()
+    made.graph.name, made.graph.node[0].op_type = ("QQQQ", "Relu") if name == "graph" else ("g", "QQQQ")
+    assert "is not UTF-8" in refusal(made.SerializeToString().replace(b"QQQQ", b"Q\xff\x80Q"))
+
+
+def test_text_values_are_text() -> None:
+    """ONNX has its strings in UTF-8."""
+    made = model("y = Relu (x)\n z = Identity (w)")
+    made.graph.initializer.append(helper.make_tensor("w", TensorProto.STRING, [2], [b"a", b"\xff"]))
+    assert "'w' holds text that is not UTF-8" in refusal(made)
+
+
+def test_segments_are_refused() -> None:
+    """No version of ONNX says what a piece of a tensor is for."""
+    made = weighted(np.zeros(2, np.float32))
+    made.graph.initializer[0].segment.begin = 1
+    assert "'w' is a segment" in refusal(made)
+
+
 def test_sparse_tensors_are_bounded() -> None:
     """A shape that is too large to be written out, and an index outside of it."""
     for dims, index, said in (([2**20, 2**20], 0, "too large"), ([3, 3], 9, "outside its shape")):
