@@ -28,7 +28,9 @@ from onnx_import.graph import Graph, Type
 from onnx_import.graph_file import Store, from_document, to_document
 from onnx_import.program import Program
 from onnx_import.stages import Block, HostStage, Slot, SymbolStage
+from onnx_import.trace import STATIC_SIZE
 from serving.backends.mxnet import numpy_shapes
+from serving.backends.mxnet_converted import is_of_rows
 from serving.backends.mxnet_import import import_mxnet
 
 SYMBOL, PARAMS, SHAPES, GRAPH, REPORT = (
@@ -134,8 +136,7 @@ def _write(part: Path, graph: Graph, lowered: Lowered, report: dict[str, Any]) -
         text = stage.text
     else:
         text = _NOTHING
-    needs_graph = lowered.covers != "any" or None in report["heads"]
-    if needs_graph:
+    if lowered.covers != "any" or not is_of_rows(report):
         (part / GRAPH).write_text(json.dumps(to_document(graph, store), allow_nan=False))
         arrays.update({key: array for key, array in store.arrays.items() if key not in arrays})
     (part / SYMBOL).write_text(text)
@@ -185,6 +186,21 @@ def report(graph: Graph, lowered: Lowered, source: dict[str, Any], passes: list[
         "outputs": [_described(info.name, info.type, False) for info in graph.outputs],
         "verification": None,
     }
+
+
+def sampled(feeds: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Feeds by their shapes, small ones by their values too: inputs that a server can warm up with. Maps are left out."""
+    return {name: _sampled(value) for name, value in feeds.items() if isinstance(value, (np.ndarray, list))}
+
+
+def _sampled(value: Any) -> dict[str, Any]:
+    if isinstance(value, list):
+        return {"items": [_sampled(item) for item in value]}
+    shape = list(value.shape)
+    is_small = (
+        value.size <= STATIC_SIZE and value.dtype.kind in "biufO" and (value.dtype.kind != "f" or np.isfinite(value).all())
+    )
+    return {"shape": shape, "value": value.tolist()} if is_small else {"shape": shape}
 
 
 def _heads(graph: Graph, lowered: Lowered) -> list[int | None]:

@@ -66,7 +66,7 @@ def convert(source: Any, out: str | Path, options: Options | None = None, progre
     progress("lowering")
     program = Program(graph)
     lowered, sample = _lower(program, options)
-    report = artifact.report(graph, lowered, _source(source, model), names)
+    report = {**artifact.report(graph, lowered, _source(source, model), names), "sample": artifact.sampled(sample)}
     comparisons: list[verify.Comparison] = []
     if options.verify:
         progress("verifying")

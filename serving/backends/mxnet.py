@@ -124,7 +124,8 @@ class Executor:
 class SymbolModel:
     """A symbol, its parameters and its signature as a loaded model.
 
-    `heads`, of a converted model, say which of the symbol's outputs each of the signature's outputs is.
+    `heads`, of a converted model, say which of the symbol's outputs each of the signature's outputs is. Its symbol need not
+    read all of the inputs.
     """
 
     def __init__(
@@ -135,13 +136,14 @@ class SymbolModel:
         self._args = {name: array for name, array in args.items() if name in names}
         feeds = [tensor for tensor in signature.inputs if tensor.name in names]
         absent = [tensor.name for tensor in signature.inputs if tensor.name not in names]
-        if absent:
+        if absent and not heads:
             raise ModelError(
                 f"the signature names inputs that the symbol does not have: {absent}; it has {sorted(names - set(args))}"
             )
         self._others = sorted(names - set(self._args) - {tensor.name for tensor in feeds})
         outputs = tuple(Tensor(name, None, np.dtype("float32")) for name in symbol.list_outputs())
-        self.signature = Signature(tuple(feeds), signature.outputs if heads else outputs)
+        self.signature = signature if heads else Signature(tuple(feeds), outputs)
+        self._unread = set(absent)
         self._reshapes = Reshapes(symbol)
         self._executors: OrderedDict[tuple[Any, ...], Executor] = OrderedDict()
         self._stacks: dict[tuple[Any, ...], bool] = {}
@@ -154,6 +156,8 @@ class SymbolModel:
 
     def forward(self, inputs: Inputs) -> Outputs:
         """One pass over stacked rows, in as many batches as memory asks for."""
+        if self._unread:
+            inputs = {name: array for name, array in inputs.items() if name not in self._unread}
         rows = len(next(iter(inputs.values())))
         stacks = self._counts_rows(inputs) if rows == 1 else self.stacks(inputs)
         if rows <= self.max_batch or not stacks:
@@ -253,9 +257,12 @@ class SymbolModel:
 
     def _counts(self, row_shapes: dict[str, tuple[int, ...]], rows: int) -> bool:
         """Whether so many rows in are so many rows out, in every output."""
+        # With the parameters' own shapes: what they are added to does not tell them.
+        known = {name: array.shape for name, array in self._args.items() if name not in row_shapes}
+        fed = {name: (rows, *shape) for name, shape in row_shapes.items()}
         try:
             with numpy_shapes(bool(self._heads)):
-                _, found, _ = self._symbol.infer_shape_partial(**{name: (rows, *shape) for name, shape in row_shapes.items()})
+                _, found, _ = self._symbol.infer_shape_partial(**known, **fed)
         except import_mxnet().MXNetError:
             return False
         return all(shape and shape[0] == rows for shape in found)

@@ -1,25 +1,27 @@
 """Models that `ei convert` wrote: MXNet artifacts that answer under the names, dtypes and shapes of an ONNX file.
 
-    conversion.json -> rows of one shape, one symbol for all of them -> SymbolModel, stacked like any other
-                    -> anything else                                 -> the graph, lowered for each shape when it is first seen
+    conversion.json -> rows of known sizes, one symbol for any number of them -> SymbolModel, stacked like any other
+                    -> anything else                                          -> ProgramModel: the graph, lowered for each shape
 
-The second kind takes what the first cannot: inputs without a row axis, other open sizes, text, operators that run outside MXNet.
+The second kind takes what the first cannot: inputs without a row axis, open sizes, text, sequences, operators outside MXNet.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from onnx_import.dtypes import true_dtype
-from onnx_import.errors import OnnxImportError
-from serving.backends.mxnet import SymbolModel, numpy_shapes, split_params
+from onnx_import.errors import InvalidInput, OnnxImportError
+from onnx_import.graph import Graph, Type
+from serving.backends.mxnet import SymbolModel, first_line, numpy_shapes, split_params
 from serving.backends.mxnet_import import import_mxnet
-from serving.errors import BadRequest, ModelError
-from serving.invocation import UNNAMED, Array, Inputs, Outputs
+from serving.backends.mxnet_signature import ExactSignature, port, served_dtype
+from serving.errors import ModelError
+from serving.invocation import Array, Inputs, Outputs
 from serving.models.layout import Layout
 from serving.models.signature import Signature, Tensor
 
@@ -32,34 +34,60 @@ def is_converted(layout: Layout) -> bool:
     return (layout.directory / REPORT).is_file()
 
 
+def is_program(layout: Layout) -> bool:
+    """Whether it holds one that no single symbol stands for; ModelError where its report cannot be read."""
+    return is_converted(layout) and not is_of_rows(_report(layout))
+
+
 def load(layout: Layout) -> Any:
     """The loaded model of a converted artifact; ModelError where its files do not belong together."""
+    report = _report(layout)
+    return _symbol_model(layout, report) if is_of_rows(report) else ProgramModel(layout.directory, report)
+
+
+def _report(layout: Layout) -> dict[str, Any]:
     try:
         report = json.loads((layout.directory / REPORT).read_bytes())
-        stacks = _is_of_rows(report)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        is_of_rows(report)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{layout.directory / REPORT} cannot be used: {error!r}; convert the model again") from None
-    return _symbol_model(layout, report) if stacks else ProgramModel(layout.directory, report)
+    assert isinstance(report, dict)
+    return report
 
 
-def _is_of_rows(report: dict[str, Any]) -> bool:
+def is_of_rows(report: dict[str, Any]) -> bool:
     """Whether one symbol serves any number of rows, and every input and output is plain rows of known sizes."""
     if report["covers"] not in ("rows", "any") or report["custom_operators"] or None in report["heads"]:
         return False
-    tensors = [*report["inputs"], *report["outputs"]]
-    sizes = [entry["shape"] for entry in report["inputs"]]
-    return all(
-        entry["kind"] == "tensor" and entry["dtype"] in PLAIN and entry["shape"] and not entry.get("optional")
-        for entry in tensors
-    ) and (report["covers"] == "any" or all(isinstance(size, int) for shape in sizes for size in shape[1:]))
+    inputs = report["inputs"]
+    if not inputs or not all(_is_plain(entry) for entry in [*inputs, *report["outputs"]]):
+        return False
+    rows = {_row_name(entry["shape"][0]) for entry in inputs}
+    inner = [size for entry in inputs for size in entry["shape"][1:]]
+    return len(rows) == 1 and None not in rows and (report["covers"] == "any" or all(isinstance(size, int) for size in inner))
+
+
+def _is_plain(entry: dict[str, Any]) -> bool:
+    return entry["kind"] == "tensor" and entry["dtype"] in PLAIN and bool(entry["shape"]) and not entry.get("optional")
+
+
+def _row_name(size: Any) -> str | None:
+    """What the first axis counts: rows, by their name; None where it has a fixed length (of 1, rows were converted)."""
+    if isinstance(size, int):
+        return "" if size == 1 else None
+    # tf2onnx numbers what has no name.
+    return "" if size is None or re.fullmatch(r"unk__\d+", size) else str(size)
 
 
 def _symbol_model(layout: Layout, report: dict[str, Any]) -> SymbolModel:
     mx = import_mxnet()
     assert layout.params is not None
-    with numpy_shapes():
-        symbol = mx.sym.load(str(layout.symbol))
-        args, aux = split_params(mx.nd.load(str(layout.params)))
+    try:
+        with numpy_shapes():
+            symbol = mx.sym.load(str(layout.symbol))
+            args, aux = split_params(mx.nd.load(str(layout.params)) or {})  # a list where there are none
+    except mx.MXNetError as error:
+        raise ModelError(f"MXNet cannot read the model in {layout.directory}: {first_line(error)}") from None
     outputs = tuple(Tensor(entry["name"], None, np.dtype(entry["dtype"])) for entry in report["outputs"])
     inputs = tuple(_rows(entry) for entry in report["inputs"])
     return SymbolModel(symbol, args, aux, Signature(inputs, outputs), heads=tuple(report["heads"]))
@@ -70,67 +98,11 @@ def _rows(entry: dict[str, Any]) -> Tensor:
     return Tensor(entry["name"], (None, *sizes[1:]), np.dtype(entry["dtype"]))
 
 
-class ExactSignature(Signature):
-    """Inputs whose first axis need not count rows, some of which may be left out."""
-
-    def __init__(self, entries: list[dict[str, Any]], outputs: tuple[Tensor, ...]) -> None:
-        tensors = tuple(_exact(entry) for entry in entries)
-        object.__setattr__(self, "optional", {entry["name"] for entry in entries if entry.get("optional")})
-        super().__init__(tensors, outputs)
-
-    def validate(self, inputs: Inputs) -> Inputs:
-        """These inputs by name in the signature's dtypes and shapes, whatever their axes count; BadRequest otherwise."""
-        if set(inputs) == {UNNAMED} and len(self.inputs) == 1:
-            inputs = {self.inputs[0].name: inputs[UNNAMED]}
-        known = [tensor.name for tensor in self.inputs]
-        optional: set[str] = self.optional  # type: ignore[attr-defined]
-        missing = [name for name in known if name not in inputs and name not in optional]
-        unknown = [name[:40] for name in inputs if name not in known]
-        if missing or unknown:
-            raise BadRequest(f"wrong inputs: missing {missing}, unknown {unknown}; the model has {known}")
-        return {tensor.name: _fitted(tensor, inputs[tensor.name]) for tensor in self.inputs if tensor.name in inputs}
-
-
-def _exact(entry: dict[str, Any]) -> Tensor:
-    shape = entry["shape"]
-    sizes = None if shape is None else tuple(size if isinstance(size, int) else None for size in shape)
-    return Tensor(entry["name"], sizes, _served_dtype(entry["dtype"]))
-
-
-def _served_dtype(dtype: str) -> np.dtype[Any]:
-    """The dtype that requests are read in: text as objects, types that JSON and NPY lack as float32."""
-    if dtype in ("string",):
-        return np.dtype(object)
-    try:
-        return np.dtype(dtype)
-    except TypeError:
-        return np.dtype("int8") if "int" in dtype else np.dtype("float32")
-
-
-def _fitted(tensor: Tensor, array: Array) -> Array:
-    shape = tensor.shape
-    if shape is not None:
-        if array.ndim == len(shape) - 1 and shape[0] in (None, 1):
-            array = array[np.newaxis]
-        elif array.size == 1 and array.ndim != len(shape):
-            array = array.reshape((1,) * len(shape))
-        if array.ndim != len(shape) or any(
-            want is not None and want != size for want, size in zip(shape, array.shape, strict=True)
-        ):
-            raise BadRequest(f"wrong shape {tuple(array.shape)}: expected {tensor}, where * is any size")
-    if tensor.dtype == object:
-        return array.astype(str).astype(object)
-    if array.dtype == tensor.dtype:
-        return array
-    with np.errstate(all="ignore"):
-        cast = array.astype(tensor.dtype) if array.dtype.kind in "biuf" else None
-    if cast is None or (tensor.dtype.kind in "iu" and not np.array_equal(cast, array)):
-        raise BadRequest(f"{tensor.name} is {array.dtype}: expected {tensor}")
-    return cast
-
-
 class ProgramModel:
-    """A converted graph as a loaded model: every request has a pass of its own, at its own shapes."""
+    """A converted graph as a loaded model: every request has a pass of its own, at its own shapes.
+
+    Where the graph takes exactly one row, several are passed one by one.
+    """
 
     stackable = False
 
@@ -140,11 +112,12 @@ class ProgramModel:
         try:
             self._program = artifact.load(directory)
         except OnnxImportError as error:
-            raise ModelError(str(error)) from None
-        self._dtypes = {entry["name"]: entry["dtype"] for entry in report["inputs"]}
-        self._names = [entry["name"] for entry in report["outputs"]]
-        outputs = tuple(Tensor(entry["name"], None, _served_dtype(entry["dtype"])) for entry in report["outputs"])
-        self.signature = ExactSignature(report["inputs"], outputs)
+            raise ModelError(f"{_line(error)}; convert the model again") from None
+        graph = self._program.graph
+        self._absent = {info.name: None for info in graph.feeds if info.type.kind == "optional"}
+        self._outputs = [(info.name, info.type) for info in graph.outputs]
+        self._takes_one_row = _takes_one_row(graph)
+        self.signature = _signature(graph, report.get("sample", {}), self._takes_one_row)
 
     @property
     def parameter_bytes(self) -> int:
@@ -152,33 +125,85 @@ class ProgramModel:
         return sum(tensor.data.nbytes for tensor in self._program.graph.initializers.values())
 
     def forward(self, inputs: Inputs) -> Outputs:
-        """One pass; ModelError, which is the request's fault, where the graph does not take these shapes."""
-        feeds = {name: array if self._dtypes[name] == "string" else array.astype(true_dtype(self._dtypes[name]), copy=False)
-                 for name, array in inputs.items()}  # fmt: skip
+        """One pass; ModelError, which is the request's fault, where the graph does not take these inputs."""
+        rows = len(next(iter(inputs.values()))) if self._takes_one_row else 1
+        if rows == 1:
+            return self._pass(inputs)
+        if any(len(array) != rows for array in inputs.values()):
+            raise ModelError(f"the inputs differ in their number of rows: { {k: len(v) for k, v in inputs.items()} }")
+        passes = [self._pass({name: array[at : at + 1] for name, array in inputs.items()}) for at in range(rows)]
+        return {name: np.concatenate([one[name] for one in passes]) for name in passes[0]}
+
+    def _pass(self, inputs: Inputs) -> Outputs:
+        feeds = {name: array if array.dtype != object else _opened(array) for name, array in inputs.items()}
         try:
-            outputs = self._program.run(feeds)
-        except OnnxImportError as error:
-            raise ModelError(str(error)) from None
-        return {name: _plain(value) for name, value in zip(self._names, outputs, strict=True)}
+            outputs = self._program.run({**self._absent, **feeds})
+        except (InvalidInput, OnnxImportError) as error:
+            raise ModelError(_line(error)) from None
+        return {name: _plain(value, kind) for (name, kind), value in zip(self._outputs, outputs, strict=True)}
 
     def close(self) -> None:
         """Drop the graph and its executors."""
         del self._program
 
 
-def _plain(value: Any) -> Array:
-    """An output in a dtype that codecs know."""
-    if value is None:
-        return np.zeros((0,), np.float32)
-    if isinstance(value, list):
-        return (
-            _plain(np.stack(value))
-            if len({item.shape for item in value}) == 1
-            else np.array([v.tolist() for v in value], object)
-        )
+def _opened(array: Array) -> Any:
+    """What an array of objects stands for: text, a sequence or a map."""
+    if array.ndim == 0 and isinstance(array.item(), dict):
+        return array.item()
+    return list(array) if array.ndim and array.size and isinstance(array.flat[0], np.ndarray) else array
+
+
+def _line(error: OnnxImportError) -> str:
+    return "; ".join(str(error).splitlines())
+
+
+def _takes_one_row(graph: Graph) -> bool:
+    """Whether every input and output is declared as exactly one row, as exporters write that trace a single example."""
+    kinds = [info.type for info in (*graph.inputs, *graph.outputs)]
+    return bool(graph.inputs) and all(kind.kind == "tensor" and kind.shape and kind.shape[0] == 1 for kind in kinds)
+
+
+def _signature(graph: Graph, samples: dict[str, Any], takes_one_row: bool) -> ExactSignature:
+    ports = []
+    for info in graph.inputs:
+        kind = info.type
+        if takes_one_row and kind.shape:
+            kind = Type(kind.kind, kind.dtype, (None, *kind.shape[1:]))
+        ports.append(port(info.name, kind, info.name in graph.initializers))
+    outputs = tuple(Tensor(info.name, None, served_dtype(_innermost(info.type).dtype)) for info in graph.outputs)
+    return ExactSignature(tuple(ports), outputs, samples)
+
+
+def _innermost(kind: Type) -> Type:
+    return kind if kind.element is None else _innermost(kind.element)
+
+
+def _plain(value: Any, kind: Type) -> Array:
+    """An output in a dtype that codecs know: arrays of objects for what is no single array, None (JSON's null) for nothing."""
+    if kind.kind == "optional" and kind.element is not None and value is not None:
+        return _plain(value, kind.element)
+    if isinstance(value, list) and kind.element is not None:
+        items = [_plain(item, kind.element) for item in value]
+        if items and len({(item.shape, item.dtype) for item in items}) == 1 and items[0].dtype != object:
+            return np.stack(items)
+        return _objects(items)
+    if value is None or isinstance(value, dict):
+        return _object(value)
     array = np.asarray(value)
     if array.dtype == object:
-        return array.astype(str)
-    if array.dtype.kind not in "biufc":
-        return array.astype(_served_dtype(array.dtype.name))
-    return array
+        return array if kind.kind == "map" or kind.element is not None else array.astype(str)
+    return array if array.dtype.kind == "c" else array.astype(served_dtype(array.dtype.name), copy=False)
+
+
+def _objects(items: list[Any]) -> Array:
+    made = np.empty(len(items), object)
+    for at, item in enumerate(items):
+        made[at] = item.item() if isinstance(item, np.ndarray) and item.dtype == object and not item.ndim else item
+    return made
+
+
+def _object(value: Any) -> Array:
+    made = np.empty((), object)
+    made[()] = value
+    return made

@@ -74,7 +74,7 @@ def _fit(tensor: Tensor, array: Array) -> Array:
         array = array.reshape(1)
     if not len(array):
         raise BadRequest(f"{tensor.name} has no rows")
-    return array if array.dtype == tensor.dtype else _cast(tensor, array)
+    return array if array.dtype == tensor.dtype else cast(tensor, array)
 
 
 def _with_row_axis(tensor: Tensor, row: tuple[int | None, ...], array: Array) -> Array:
@@ -89,7 +89,7 @@ def _matches(row: tuple[int | None, ...], shape: tuple[int, ...]) -> bool:
     return len(row) == len(shape) and all(want is None or want == size for want, size in zip(row, shape, strict=True))
 
 
-def _cast(tensor: Tensor, array: Array) -> Array:
+def cast(tensor: Tensor, array: Array) -> Array:
     """The array in the tensor's dtype, value by value; BadRequest where a value does not survive."""
     source, target = array.dtype.kind, tensor.dtype.kind
     if source not in "biuf" or target not in "biuf":
@@ -103,10 +103,10 @@ def _cast(tensor: Tensor, array: Array) -> Array:
         except FloatingPointError:
             raise BadRequest(f"a value of {tensor.name} is too large for {tensor.dtype}") from None
     with np.errstate(invalid="ignore"):
-        cast = array.astype(tensor.dtype)
-    if source != "b" and not np.array_equal(cast, array):
+        found = array.astype(tensor.dtype)
+    if source != "b" and not np.array_equal(found, array):
         raise BadRequest(f"a value of {tensor.name} is not a {tensor.dtype}: {_plain(array.dtype)} given")
-    return cast
+    return found
 
 
 def _is_small(array: Array, dtype: np.dtype[Any]) -> bool:

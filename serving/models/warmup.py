@@ -54,7 +54,14 @@ def measurable(service: Service) -> TypeGuard[Measurable]:
 
 
 def sample(signature: Signature | None, rows: int = 1) -> Inputs | None:
-    """Inputs of zeros that fit the signature, 1 where a size is open; None where a rank is, or where they would be huge."""
+    """Inputs of zeros that fit the signature, 1 where a size is open; None where a rank is, or where they would be huge.
+
+    A signature that knows inputs which its model takes has a `sample` of its own.
+    """
+    own = getattr(signature, "sample", None)
+    if own is not None:
+        found: Inputs | None = own()
+        return found
     inputs: Inputs = {}
     for tensor in signature.inputs if signature else ():
         if tensor.shape is None:
