@@ -16,6 +16,7 @@ import numpy as np
 
 from onnx_import.dtypes import CARRIERS, Array
 from onnx_import.errors import Unsupported
+from onnx_import.nd.halves import widened
 from onnx_import.nd.value import TapeNode, Value
 
 Shape = tuple[int, ...]
@@ -60,6 +61,9 @@ class Tape:
         """The outputs of an MXNet node: of one that is on the tape already where there is the same."""
         if all(0 in shape for shape, _ in outputs):
             return [Value(dtype, shape, np.zeros(shape, CARRIERS[dtype])) for shape, dtype in outputs]
+        wide = widened(op, list(inputs), attrs, outputs, self.emit)
+        if wide is not None:
+            return wide
         references = [self.reference(value) for value in inputs]
         key = (op, tuple((id(node), index) for node, index in references), tuple(attrs.items()), tuple(outputs))
         node = self._same.get(key)

@@ -27,6 +27,8 @@ class TapeNode:
     slot: int = -1
     call: Any = None
     number: int = 0
+    is_convolved: bool | None = None
+    """Whether it is a convolution or behind one (`halves`); None until asked for."""
 
 
 @dataclass(eq=False, slots=True, weakref_slot=True)
