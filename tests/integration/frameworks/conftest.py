@@ -39,12 +39,18 @@ def served(start: Start, tmp_path: Path) -> Served:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-4000:]
         server = start(target)
-        body = io.BytesIO()
-        np.savez(body, **inputs)
-        response = server.ask(body.getvalue(), ("Content-Type", NPZ), ("Accept", NPZ))
-        assert response.status == 200, response.body
+        outputs = ask(server, inputs)
         assert server.stop() == 0
-        with np.load(io.BytesIO(response.body), allow_pickle=False) as outputs:
-            return dict(outputs)
+        return outputs
 
     return answers
+
+
+def ask(server: Server, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """A server's answers to inputs by name."""
+    body = io.BytesIO()
+    np.savez(body, **inputs)
+    response = server.ask(body.getvalue(), ("Content-Type", NPZ), ("Accept", NPZ))
+    assert response.status == 200, response.body
+    with np.load(io.BytesIO(response.body), allow_pickle=False) as outputs:
+        return dict(outputs)
