@@ -23,6 +23,8 @@ from onnx_import.errors import InvalidModel
 
 Source = str | os.PathLike[str] | bytes | onnx.ModelProto
 
+_REMEDY = "export the model for an older one, or upgrade onnx"
+
 _OTHERS = (
     (0, b"PK\x03\x04", "a zip archive (of PyTorch or Keras?)"),
     (0, b"\x89HDF", "an HDF5 file (of Keras?)"),
@@ -123,6 +125,8 @@ def _checked(model: onnx.ModelProto, allow_nan: bool) -> onnx.ModelProto:
     checks.names(model.graph)
     checks.tensors(model, allow_nan)
     bare, _ = weights.detach(model)
+    for node in (*bare.graph.node, *weights.inner_nodes(bare)):
+        node.name = node.name or next(iter(node.output), "")  # the checker names nodes by their names alone
     # Old exporters state IR 3 and leave initializers out of the inputs, which IR 4 allows; nothing else is different.
     bare.ir_version = 4 if bare.ir_version == 3 else bare.ir_version
     try:
@@ -150,14 +154,14 @@ def _versions(model: onnx.ModelProto) -> None:
     """Neither the format nor an operator set is newer than what the installed onnx knows."""
     if model.ir_version > onnx.IR_VERSION:
         raise InvalidModel(
-            f"IR version {model.ir_version} is newer than {onnx.IR_VERSION}, the newest that onnx {onnx.__version__} knows"
+            f"IR version {model.ir_version} is newer than {onnx.IR_VERSION}, the newest that onnx {onnx.__version__} knows; {_REMEDY}"
         )
     known = _newest()
     for entry in model.opset_import:
         newest = known.get(entry.domain)
         if newest is not None and not 1 <= entry.version <= newest:
             raise InvalidModel(
-                f"opset {entry.version} of {entry.domain or 'ai.onnx'} is not among 1 to {newest}, which onnx {onnx.__version__} knows"
+                f"opset {entry.version} of {entry.domain or 'ai.onnx'} is not among 1 to {newest}, which onnx {onnx.__version__} knows; {_REMEDY}"
             )
 
 
@@ -187,4 +191,5 @@ def _types(bare: onnx.ModelProto) -> None:
 def _line(error: Any) -> str:
     """What onnx's C++ says, in one line."""
     text = re.sub(r"\[\w+Error\] |Inference error\(s\): |==> Context: ", "", str(error))
-    return re.sub(r"\s+", " ", text).strip()[:500]
+    text = re.sub(r"\s+", " ", text).strip()
+    return re.sub(r" ?Bad node spec for node\. Name: (.*) OpType: (\w*)$", r": node '\1' (\2)", text)[:500]
