@@ -9,6 +9,7 @@ does both and writes. All operators that cannot be written are in one error.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -103,8 +104,7 @@ def _inferred(
             error = error or refusal
             continue
         return found, _axes((symbol, params, dtypes), found, sizes, trial, leave_open)
-    assert error is not None  # noqa: S101 - there is a trial
-    raise error
+    raise source.NoShapes(f"{error}; name the shapes of the inputs in model-shapes.json" if sizes.kinds else str(error))
 
 
 def _axes(
@@ -280,12 +280,11 @@ def _rename_outputs(model: onnx.ModelProto, wanted: Mapping[int, str]) -> None:
 def _write(model: onnx.ModelProto, target: Path) -> None:
     """Write the file whole or not at all; weights beyond protobuf's limit lie beside it."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    if model.ByteSize() >= LARGE:
-        onnx.save(model, target, save_as_external_data=True, location=f"{target.name}.data")
-        return
-    part = target.with_name(f".{target.name}.part")
-    try:
-        part.write_bytes(model.SerializeToString())
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
+        part, weights = Path(folder) / target.name, f"{target.name}.data"
+        if model.ByteSize() >= LARGE:
+            onnx.save(model, part, save_as_external_data=True, location=weights)
+            os.replace(Path(folder) / weights, target.with_name(weights))
+        else:
+            part.write_bytes(model.SerializeToString())
         os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)

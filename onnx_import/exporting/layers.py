@@ -225,14 +225,15 @@ def softmax(use: Use) -> str:
 @mx("SoftmaxOutput", "Softmax")
 def softmax_output(use: Use) -> str:
     """Softmax over channels, over the last axis, or over all of a sample; the label plays no part."""
-    # oneDNN takes pictures, and softmaxes their last axis where MXNet itself flattens a sample.
-    along = use.flag("preserve_shape") or len(use.shape) == 2 or (len(use.shape) == 4 and use.dtype == "float32")
-    if use.flag("multi_output") or along:
+    if use.flag("multi_output") or use.flag("preserve_shape"):
         return use.emit("Softmax", use.inputs[0], axis=1 if use.flag("multi_output") else -1)
     return _over_sample(use)
 
 
 def _over_sample(use: Use) -> str:
+    """What a sample is: oneDNN takes pictures, and softmaxes their last axis where MXNet itself flattens."""
+    if len(use.shape) == 2 or (len(use.shape) == 4 and use.dtype == "float32"):
+        return use.emit("Softmax", use.inputs[0], axis=-1)
     rows = use.emit("Softmax", use.emit("Flatten", use.inputs[0], axis=1), axis=1)
     return use.emit("Reshape", rows, use.emit("Shape", use.inputs[0]))
 
@@ -240,7 +241,7 @@ def _over_sample(use: Use) -> str:
 @mx("SoftmaxActivation")
 def softmax_activation(use: Use) -> str:
     """Softmax over channels, or over all of a sample."""
-    if use.get("mode") == "channel" or len(use.shape) == 2:
+    if use.get("mode") == "channel":
         return use.emit("Softmax", use.inputs[0], axis=1)
     return _over_sample(use)
 

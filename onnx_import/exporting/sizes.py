@@ -19,6 +19,9 @@ Open = Literal["sizes", "batch", "nothing"]
 
 BATCH = "batch"
 
+MORE = (28, 16, 299, 227, 20, 24, 48, 56, 112, 128, 160, 192, 240, 384, 448, 512, 2, 4, 10, 50, 100)
+"""Sizes that networks are trained for, beside those that most others take; a dense layer leaves no choice."""
+
 
 class Sizes:
     """The inputs' shapes with a key in place of every open dimension."""
@@ -38,6 +41,8 @@ class Sizes:
     def trials(self) -> Iterator[dict[str, int]]:
         """Sizes to try for every key, the likely ones first."""
         yield from feeds.ladder(self._graph, batch=self.rows)
+        for size in MORE if set(self.kinds.values()) - {BATCH} else ():
+            yield {key: self.rows if kind == BATCH else size for key, kind in self.kinds.items()}
 
     def at(self, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
         """The inputs' shapes at some sizes."""

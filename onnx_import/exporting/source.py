@@ -22,6 +22,8 @@ Entry = tuple[int, int]
 """A node's number, and which of its outputs."""
 
 DRAWS = ("random", "sample", "shuffle", "multinomial", "bernoulli", "Dropout")
+RESHAPES = ("Reshape", "reshape", "_np_reshape", "_npx_reshape")
+
 LARGEST = 1 << 24
 """Elements up to which a constant is computed here rather than by the exported model."""
 
@@ -145,6 +147,10 @@ def _infer(
     for entry, shape, kind in zip(entries, found, kinds, strict=True):
         source.shapes[entry] = tuple(shape)
         source.dtypes[entry] = np.dtype(kind).name
+    for at, node in enumerate(source.nodes):
+        # MXNet infers a shape of another number of elements without a word, and fails when it runs.
+        if node.op in RESHAPES and np.prod(source.shapes[at, 0]) != np.prod(source.shapes[node.inputs[0]]):
+            raise NoShapes(f"{node.name} cannot give {source.shapes[node.inputs[0]]} the shape {source.shapes[at, 0]}")
 
 
 def _fold(mx: Any, source: Source, symbol: Any, arrays: Mapping[str, Any]) -> None:
