@@ -9,8 +9,8 @@ import numpy as np
 from onnx_import import nd
 from onnx_import.dtypes import Array
 from onnx_import.errors import InvalidModel, Unsupported
-from onnx_import.host import coupling
 from onnx_import.nd import Value
+from onnx_import.ops.coupling import couple
 from onnx_import.ops.ml_scores import best, labels_of, logistic, matrix, named, number, transformed
 from onnx_import.registry import op
 
@@ -136,5 +136,4 @@ def _probabilities(duels: Value, prob_a: list[float], prob_b: list[float], count
     """The probabilities that fit those of the duels best."""
     slopes, shifts = (nd.constant(np.array(part, np.float32).astype(np.float64)) for part in (prob_a, prob_b))
     chances = logistic(nd.negative(nd.add(nd.multiply(duels, slopes), shifts)))
-    shares: Value = nd.host(coupling.couple, [chances], [((duels.shape[0], count), "float64")], count=count)[0]
-    return shares
+    return couple(chances, count)
