@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,24 @@ from onnx_import.graph import Dim
 from serving.backends.mxnet import Executor, first_line, numpy_shapes
 from serving.backends.mxnet_import import import_mxnet
 
-OPSET, OLDEST = 17, 13
+OLDEST = 13
+"""The first opset that is written: MXNet's own exporter has no older one either."""
 
 LARGE = 2**31 - 2**24
 """Bytes from which weights go into a file of their own: protobuf ends at 2 GB."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the ONNX model shall be: its opset, and which of its inputs' dimensions stay open."""
+
+    opset: int = 17
+    leave_open: Open = "batch"
+
+    def __post_init__(self) -> None:
+        newest = onnx.defs.onnx_opset_version()
+        if not OLDEST <= self.opset <= newest:
+            raise InvalidInput(f"opset {self.opset} cannot be written: choose one from {OLDEST} to {newest}")
 
 
 def to_model(
@@ -40,21 +55,18 @@ def to_model(
     params: Mapping[str, Any],
     shapes: Mapping[str, Shape],
     dtypes: Mapping[str, str] | None = None,
-    *,
-    opset: int | None = None,
-    leave_open: Open = "batch",
+    form: Form = Form(),  # noqa: B008 - it is frozen
 ) -> onnx.ModelProto:
     """A symbol's JSON and its parameters (MXNet or numpy arrays, with or without `arg:` and `aux:`) as an ONNX model.
 
     `shapes` lists the inputs in order (see `sizes`). What shall stay open does so unless MXNet can infer no other size of it.
     UnsupportedModel lists every node that cannot be written.
     """
-    opset = _checked(opset)
-    found, axes = _inferred(symbol, params, Sizes(shapes), dtypes, leave_open)
-    ids = [helper.make_opsetid("", opset)]
+    found, axes = _inferred(symbol, params, Sizes(shapes), dtypes, form.leave_open)
+    ids = [helper.make_opsetid("", form.opset)]
     model = onnx.ModelProto(producer_name="ei", ir_version=helper.find_min_ir_version_for(ids), opset_import=ids)
     model.graph.name = "mxnet"
-    builder = Builder(opset, model.graph)
+    builder = Builder(form.opset, model.graph)
     names = _convert_all(builder, found)
     outputs = _outputs(builder, found, names)
     model.graph.input.extend(_info(found.nodes[at].name, found, (at, 0), axes) for at in found.free)
@@ -79,13 +91,6 @@ def _check(model: onnx.ModelProto) -> None:
         said = str(error).strip().splitlines()[0]
         opset = model.opset_import[0].version
         raise UnsupportedModel([Problem("the graph", "export", f"opset {opset} does not take it: {said}")]) from None
-
-
-def _checked(opset: int | None) -> int:
-    newest = onnx.defs.onnx_opset_version()
-    if opset is not None and not OLDEST <= opset <= newest:
-        raise InvalidInput(f"opset {opset} cannot be written: choose one from {OLDEST} to {newest}")
-    return opset or OPSET
 
 
 Axes = Callable[[source.Entry], list[Dim]]
@@ -245,7 +250,7 @@ def export(directory: str | Path, target: str | Path, opset: int | None = None) 
         shapes = {name: info.literal if level == "nothing" else info.shape for name, info in model.inputs.items()}
         dtypes = {name: info.dtype for name, info in model.inputs.items()}
         try:
-            proto = to_model(model.symbol, model.params, shapes, dtypes, opset=opset, leave_open=level)
+            proto = to_model(model.symbol, model.params, shapes, dtypes, Form(opset or Form.opset, level))
             _rename_outputs(proto, model.outputs)
             found = prove(proto, model.symbol, model.params)
         except UnsupportedModel:

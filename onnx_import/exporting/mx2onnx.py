@@ -47,15 +47,12 @@ def convert(use: Use) -> list[str]:
 
 
 def _registry() -> dict[int, dict[str, Any]]:
-    import_mxnet()
     if not hasattr(onnx, "mapping"):
         numbers = {np.dtype(helper.tensor_dtype_to_np_dtype(kind)): kind for kind in (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13)}
         names = {kind: dtype for dtype, kind in numbers.items()}
         tables = SimpleNamespace(NP_TYPE_TO_TENSOR_TYPE=numbers, TENSOR_TYPE_TO_NP_TYPE=names)
         onnx.__dict__["mapping"] = tables
-    from mxnet.onnx.mx2onnx._export_onnx import MXNetGraph
-
-    registry: dict[int, dict[str, Any]] = MXNetGraph.registry_
+    registry: dict[int, dict[str, Any]] = import_mxnet().onnx.mx2onnx._export_onnx.MXNetGraph.registry_
     if not registry:  # MXNet was imported without onnx, as it is by a server: its converters register once onnx is there
         for opset in (12, OPSET):
             importlib.reload(importlib.import_module(f"mxnet.onnx.mx2onnx._op_translations._op_translations_opset{opset}"))

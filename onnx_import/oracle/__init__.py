@@ -12,12 +12,14 @@ import importlib.util
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnx.inliner
 
+from onnx_import import weights
 from onnx_import.errors import OnnxImportError
 from onnx_import.oracle.evaluator import Evaluator, NoAnswer
 
@@ -38,13 +40,19 @@ class Oracle:
     run: Callable[[Mapping[str, Any]], list[Any]]
 
 
-def prepare(model: onnx.ModelProto) -> Oracle:
-    """The best oracle for a model; OracleError, naming the operator, where there is none."""
-    if importlib.util.find_spec("onnxruntime") and model.ByteSize() < MAX_PROTO:
-        found = _onnxruntime(model)
+def prepare(model: onnx.ModelProto, path: Path | None = None) -> Oracle:
+    """The best oracle for a model; OracleError, naming the operator, where there is none.
+
+    `path` is a file of the very same model: onnxruntime reads it without a copy in between. Weights that are mapped are
+    copied into the model where anything else has to be asked.
+    """
+    if importlib.util.find_spec("onnxruntime"):
+        found = _onnxruntime(path) if path else None
+        if found is None and weights.whole(model).ByteSize() < MAX_PROTO:
+            found = _onnxruntime(model)
         if found is not None:
             return found
-    return reference(model)
+    return reference(weights.whole(model))
 
 
 def answers(model: onnx.ModelProto, feeds: Mapping[str, Any]) -> list[Any]:
@@ -79,7 +87,7 @@ def _line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
-def _onnxruntime(model: onnx.ModelProto) -> Oracle | None:
+def _onnxruntime(model: onnx.ModelProto | Path) -> Oracle | None:
     """onnxruntime as an oracle, or None for models that it refuses."""
     import onnxruntime as ort  # type: ignore[import-not-found,unused-ignore]
 
@@ -88,7 +96,8 @@ def _onnxruntime(model: onnx.ModelProto) -> Oracle | None:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
-        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        source = str(model) if isinstance(model, Path) else model.SerializeToString()
+        session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception:  # noqa: BLE001 - its error classes share no base but Exception
         return None
 

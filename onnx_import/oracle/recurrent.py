@@ -89,6 +89,11 @@ class _Network:
         return (y, *finals)
 
 
+def _filled(optional: tuple[Array | None, ...], count: int) -> tuple[Array | None, ...]:
+    """Optional inputs, None for those that are not given."""
+    return (*optional, *[None] * (count - len(optional)))
+
+
 def _biases(b: Array | None, directions: int, gates: int, size: int, like: Array) -> tuple[Array, Array]:
     """The biases of the input and of the recurrence."""
     both = np.zeros((directions, 2 * gates * size), like.dtype) if b is None else b
@@ -96,14 +101,11 @@ def _biases(b: Array | None, directions: int, gates: int, size: int, like: Array
 
 
 @own("RNN")
-def rnn(  # noqa: PLR0917 - ONNX's inputs
+def rnn(
     x: Array,
     w: Array,
     r: Array,
-    b: Array | None = None,
-    lengths: Array | None = None,
-    h: Array | None = None,
-    *,
+    *optional: Array | None,
     activations: Any,
     activation_alpha: Any,
     activation_beta: Any,
@@ -113,7 +115,8 @@ def rnn(  # noqa: PLR0917 - ONNX's inputs
     outputs: int,
 ) -> Any:
     """A simple recurrent network."""
-    net = _Network({k: v for k, v in locals().items() if k not in "xwrbh"}, ["Tanh"])
+    b, lengths, h = _filled(optional, 3)
+    net = _Network(locals(), ["Tanh"])
     size = r.shape[-1]
     wb, rb = _biases(b, len(w), 1, size, x)
 
@@ -124,14 +127,11 @@ def rnn(  # noqa: PLR0917 - ONNX's inputs
 
 
 @own("GRU")
-def gru(  # noqa: PLR0917 - ONNX's inputs
+def gru(
     x: Array,
     w: Array,
     r: Array,
-    b: Array | None = None,
-    lengths: Array | None = None,
-    h: Array | None = None,
-    *,
+    *optional: Array | None,
     activations: Any,
     activation_alpha: Any,
     activation_beta: Any,
@@ -142,7 +142,8 @@ def gru(  # noqa: PLR0917 - ONNX's inputs
     outputs: int,
 ) -> Any:
     """Gated recurrent units; gates lie in the order update, reset, hidden."""
-    net = _Network({k: v for k, v in locals().items() if k not in "xwrbh"}, ["Sigmoid", "Tanh"])
+    b, lengths, h = _filled(optional, 3)
+    net = _Network(locals(), ["Sigmoid", "Tanh"])
     size = r.shape[-1]
     wb, rb = _biases(b, len(w), 3, size, x)
 
@@ -160,16 +161,11 @@ def gru(  # noqa: PLR0917 - ONNX's inputs
 
 
 @own("LSTM")
-def lstm(  # noqa: PLR0917 - ONNX's inputs
+def lstm(
     x: Array,
     w: Array,
     r: Array,
-    b: Array | None = None,
-    lengths: Array | None = None,
-    h: Array | None = None,
-    c: Array | None = None,
-    p: Array | None = None,
-    *,
+    *optional: Array | None,
     activations: Any,
     activation_alpha: Any,
     activation_beta: Any,
@@ -180,7 +176,8 @@ def lstm(  # noqa: PLR0917 - ONNX's inputs
     outputs: int,
 ) -> Any:
     """Long short-term memory; gates lie in the order input, output, forget, cell, peepholes input, output, forget."""
-    net = _Network({k: v for k, v in locals().items() if k not in "xwrbhcp"}, ["Sigmoid", "Tanh", "Tanh"])
+    b, lengths, h, c, p = _filled(optional, 5)
+    net = _Network(locals(), ["Sigmoid", "Tanh", "Tanh"])
     size = r.shape[-1]
     wb, rb = _biases(b, len(w), 4, size, x)
     peep = np.zeros((len(w), 3 * size), x.dtype) if p is None else p

@@ -46,7 +46,7 @@ def export_op(
     }
     text = build if isinstance(build, str) else symbol_of(build, [*shapes, *drawn])
     dtypes = {name: value.dtype.name for name, value in (feeds or {}).items()}
-    model = export.to_model(text, drawn, shapes, dtypes, **given)
+    model = export.to_model(text, drawn, shapes, dtypes, export.Form(**given))
     return model, export.prove(model, text, drawn, [feeds] if feeds else None)
 
 
