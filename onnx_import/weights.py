@@ -80,12 +80,21 @@ def content(tensor: TensorProto) -> memoryview:
     places = {entry.key: entry.value for entry in tensor.external_data}
     if not os.path.isabs(places.get("location", "")):
         raise InvalidModel(f"tensor {tensor.name!r} has external data: give the model as a file, not as a proto or as bytes")
-    start = int(places["offset"])
-    return memoryview(_mapping(places["location"]))[start : start + int(places["length"])]
+    start, size = int(places["offset"]), int(places["length"])
+    found = memoryview(_file(places["location"]))[start : start + size]
+    if len(found) < size:
+        raise InvalidModel(f"tensor {tensor.name!r}: {places['location']} has become shorter while it was read")
+    return found
+
+
+def _file(path: str) -> mmap.mmap:
+    state = os.stat(path)
+    return _mapping(path, (state.st_ino, state.st_size, state.st_mtime_ns))
 
 
 @lru_cache(maxsize=4)
-def _mapping(path: str) -> mmap.mmap:
+def _mapping(path: str, _: tuple[int, int, int]) -> mmap.mmap:
+    """A file's bytes; another file of the same name is another."""
     with open(path, "rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
@@ -96,7 +105,7 @@ def forget(tensor: TensorProto) -> None:
         places = {entry.key: entry.value for entry in tensor.external_data}
         start = int(places["offset"]) // mmap.PAGESIZE * mmap.PAGESIZE
         stop = int(places["offset"]) + int(places["length"])
-        _mapping(places["location"]).madvise(mmap.MADV_DONTNEED, start, stop - start)
+        _file(places["location"]).madvise(mmap.MADV_DONTNEED, start, stop - start)
 
 
 def place(tensor: TensorProto, path: str | Path, start: int, size: int) -> None:

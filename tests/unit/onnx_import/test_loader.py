@@ -355,6 +355,17 @@ def test_mapped_weights_are_those_of_the_file(tmp_path: Path) -> None:
     assert load(path).SerializeToString(deterministic=True) == made.SerializeToString(deterministic=True)
 
 
+def test_another_file_of_the_same_name_is_another(tmp_path: Path) -> None:
+    """What was mapped before is not taken for it, and a file that shrinks while it is read is an error."""
+    for count in (30_000, 20_000):
+        path = write(tmp_path, weighted(np.full(count, count, np.float32)).SerializeToString())
+        weight = load(path, mapped=True).graph.initializer[0]
+        assert set(weights.array(weight)) == {count}
+    os.truncate(path, 1000)
+    with pytest.raises(InvalidModel, match="'w'.*shorter"):
+        weights.array(weight)
+
+
 def test_operators_of_others_are_not_refused_here() -> None:
     """A domain that ONNX does not know may be anything: what has no converter is reported with all of its kind later."""
     made = model("a = other.Relu (x)\n b = Add (a, a)\n y = Add (x, b)")
