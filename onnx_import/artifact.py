@@ -29,9 +29,10 @@ from onnx_import.graph_file import Store, from_document, to_document
 from onnx_import.program import Program
 from onnx_import.stages import Block, HostStage, Slot, SymbolStage
 from onnx_import.trace import STATIC_SIZE
-from serving.backends.mxnet import numpy_shapes
+from serving.backends.mxnet import load_arrays
 from serving.backends.mxnet_converted import is_of_rows
 from serving.backends.mxnet_import import import_mxnet
+from serving.models import params_file
 
 SYMBOL, PARAMS, SHAPES, GRAPH, REPORT = (
     "model-symbol.json",
@@ -140,14 +141,9 @@ def _write(part: Path, graph: Graph, lowered: Lowered, report: dict[str, Any]) -
         (part / GRAPH).write_text(json.dumps(to_document(graph, store), allow_nan=False))
         arrays.update({key: array for key, array in store.arrays.items() if key not in arrays})
     (part / SYMBOL).write_text(text)
-    with numpy_shapes():
-        mx.nd.save(str(part / PARAMS), {key: _nd(mx, array) for key, array in arrays.items()})
+    params_file.write(part / PARAMS, arrays)
     (part / SHAPES).write_text(json.dumps(_shapes(graph), indent=1))
     (part / REPORT).write_text(json.dumps(report, indent=1, allow_nan=False))
-
-
-def _nd(mx: Any, array: Array) -> Any:
-    return mx.nd.array(np.ascontiguousarray(array), dtype=array.dtype)
 
 
 _NOTHING = json.dumps(
@@ -222,12 +218,10 @@ def _described(name: str, kind: Type, has_default: bool) -> dict[str, Any]:
 
 def load(directory: Path) -> Program:
     """The program of an artifact that holds a graph; InvalidModel where its files do not belong together."""
-    mx = import_mxnet()
     try:
         document = json.loads((directory / GRAPH).read_bytes())
     except (OSError, ValueError) as error:
         raise InvalidModel(f"{directory / GRAPH} cannot be read: {error}") from None
-    with numpy_shapes():
-        loaded = mx.nd.load(str(directory / PARAMS))
+    loaded = load_arrays(directory / PARAMS)
     arrays = {key: array.asnumpy() for key, array in loaded.items()} if isinstance(loaded, dict) else {}
     return Program(from_document(document, arrays))

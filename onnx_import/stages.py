@@ -18,6 +18,7 @@ from onnx_import.dtypes import CARRIERS, Array
 from onnx_import.nd.value import TapeNode
 from serving.backends.mxnet import Executor, first_line, numpy_shapes
 from serving.backends.mxnet_import import import_mxnet
+from serving.models.params_file import DTYPES
 
 Place = tuple[TapeNode, int]
 
@@ -248,9 +249,12 @@ class _Writer:
     def _variable(self, key: Any, name: str, slot: int, shape: tuple[int, ...], dtype: str) -> tuple[int, int]:
         if key not in self._numbers:
             self._numbers[key] = len(self._nodes)
-            self._nodes.append({"op": "null", "name": name, "inputs": []})
+            variable: dict[str, Any] = {"op": "null", "name": name, "inputs": []}
             if slot >= 0:
                 self.feeds.append((name, slot, shape, dtype))
+            else:  # MXNet's Module knows the parameters of its own layers alone
+                variable["attrs"] = {"__shape__": str(shape), "__dtype__": str(DTYPES.index(CARRIERS[dtype]))}
+            self._nodes.append(variable)
         return self._numbers[key], 0
 
 

@@ -13,6 +13,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from serving.backends.mxnet_import import import_mxnet
 from serving.backends.mxnet_reshape import Reshapes
 from serving.errors import ModelError
 from serving.invocation import Array, Inputs, Outputs
-from serving.models import shapes
+from serving.models import params_file, shapes
 from serving.models.layout import Layout
 from serving.models.signature import Signature, Tensor
 
@@ -44,7 +45,7 @@ def load(layout: Layout, signature: Signature | None = None) -> LoadedModel:
     assert layout.symbol is not None and layout.params is not None
     try:
         symbol = mx.sym.load(str(layout.symbol))
-        arrays = mx.nd.load(str(layout.params))
+        arrays = load_arrays(layout.params)
     except (mx.MXNetError, UnicodeDecodeError) as error:
         raise ModelError(f"MXNet cannot read {layout.symbol.name} and {layout.params.name}: {first_line(error)}") from None
     args, aux = split_params(arrays)
@@ -61,6 +62,17 @@ def adapt(made: Any, signature: Signature | None) -> LoadedModel:
     from serving.backends import mxnet_adapt
 
     return mxnet_adapt.adapt(made, signature)
+
+
+def load_arrays(path: Path) -> Any:
+    """The arrays of a params file by name, or a list of those without names.
+
+    MXNet reads a file only with shapes taken as they were when it was written: as numpy does, or not.
+    """
+    with path.open("rb") as file:
+        first = file.read(28)[24:]
+    with numpy_shapes(first == params_file.V3.to_bytes(4, "little")):
+        return import_mxnet().nd.load(str(path)) or {}
 
 
 def split_params(arrays: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -17,15 +17,14 @@ import numpy as np
 
 from onnx_import.errors import InvalidInput, OnnxImportError
 from onnx_import.graph import Graph, Type
-from serving.backends.mxnet import SymbolModel, first_line, numpy_shapes, split_params
+from serving.backends.mxnet import SymbolModel, first_line, load_arrays, numpy_shapes, split_params
 from serving.backends.mxnet_import import import_mxnet
-from serving.backends.mxnet_signature import ExactSignature, port, served_dtype
+from serving.backends.mxnet_signature import ExactSignature, objects, port, served_dtype, single
 from serving.errors import ModelError
-from serving.invocation import Array, Inputs, Outputs
-from serving.models.layout import Layout
+from serving.invocation import UNNAMED, Array, Inputs, Outputs
+from serving.models.layout import REPORT, Layout
 from serving.models.signature import Signature, Tensor
 
-REPORT = "conversion.json"
 PLAIN = {"float16", "float32", "float64", "uint8", "int8", "int32", "int64", "bool"}
 
 
@@ -85,7 +84,7 @@ def _symbol_model(layout: Layout, report: dict[str, Any]) -> SymbolModel:
     try:
         with numpy_shapes():
             symbol = mx.sym.load(str(layout.symbol))
-            args, aux = split_params(mx.nd.load(str(layout.params)) or {})  # a list where there are none
+        args, aux = split_params(load_arrays(layout.params))
     except mx.MXNetError as error:
         raise ModelError(f"MXNet cannot read the model in {layout.directory}: {first_line(error)}") from None
     outputs = tuple(Tensor(entry["name"], None, np.dtype(entry["dtype"])) for entry in report["outputs"])
@@ -101,7 +100,7 @@ def _rows(entry: dict[str, Any]) -> Tensor:
 class ProgramModel:
     """A converted graph as a loaded model: every request has a pass of its own, at its own shapes.
 
-    Where the graph takes exactly one row, several are passed one by one.
+    Where the graph takes exactly one row, several are passed one by one. Scripts get it in place of a Module.
     """
 
     stackable = False
@@ -134,6 +133,11 @@ class ProgramModel:
         passes = [self._pass({name: array[at : at + 1] for name, array in inputs.items()}) for at in range(rows)]
         return {name: np.concatenate([one[name] for one in passes]) for name in passes[0]}
 
+    def __call__(self, inputs: Any) -> Outputs:
+        """The outputs by name, of inputs by name or of the only one, checked and cast as a request's are."""
+        given = inputs if isinstance(inputs, dict) else {UNNAMED: inputs}
+        return self.forward(self.signature.validate({name: np.asarray(value) for name, value in given.items()}))
+
     def _pass(self, inputs: Inputs) -> Outputs:
         feeds = {name: array if array.dtype != object else _opened(array) for name, array in inputs.items()}
         try:
@@ -141,6 +145,10 @@ class ProgramModel:
         except (InvalidInput, OnnxImportError) as error:
             raise ModelError(_line(error)) from None
         return {name: _plain(value, kind) for (name, kind), value in zip(self._outputs, outputs, strict=True)}
+
+    def __getattr__(self, name: str) -> Any:
+        """Nothing else: a script that takes it for a Module is told so."""
+        raise AttributeError(f"a converted model that is no single MXNet symbol has no {name}: call it with {{name: array}}")
 
     def close(self) -> None:
         """Drop the graph and its executors."""
@@ -187,23 +195,10 @@ def _plain(value: Any, kind: Type) -> Array:
         items = [_plain(item, kind.element) for item in value]
         if items and len({(item.shape, item.dtype) for item in items}) == 1 and items[0].dtype != object:
             return np.stack(items)
-        return _objects(items)
+        return objects([item.item() if item.dtype == object and not item.ndim else item for item in items])
     if value is None or isinstance(value, dict):
-        return _object(value)
+        return single(value)
     array = np.asarray(value)
     if array.dtype == object:
         return array if kind.kind == "map" or kind.element is not None else array.astype(str)
     return array if array.dtype.kind == "c" else array.astype(served_dtype(array.dtype.name), copy=False)
-
-
-def _objects(items: list[Any]) -> Array:
-    made = np.empty(len(items), object)
-    for at, item in enumerate(items):
-        made[at] = item.item() if isinstance(item, np.ndarray) and item.dtype == object and not item.ndim else item
-    return made
-
-
-def _object(value: Any) -> Array:
-    made = np.empty((), object)
-    made[()] = value
-    return made

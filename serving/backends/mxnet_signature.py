@@ -47,6 +47,7 @@ class Port(Tensor):
 class ExactSignature(Signature):
     """Inputs that are taken as they are declared. `samples` are shapes and values of one set of inputs that the model takes."""
 
+    inputs: tuple[Port, ...]
     samples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def validate(self, inputs: Inputs) -> Inputs:
@@ -62,14 +63,14 @@ class ExactSignature(Signature):
                 raise BadRequest(f"unknown input {name[:40]!r}; the model has {self._listed()}")
             parts[port][part] = array
         taken = {name: _taken(ports[name], given) for name, given in parts.items() if given}
-        missing = [name for name, port in ports.items() if taken.get(name) is None and not _is_optional(port)]
+        missing = [name for name, port in ports.items() if taken.get(name) is None and not port.is_optional]
         if missing:
             raise BadRequest(f"missing inputs {missing}; the model has {self._listed()}")
         return {name: array for name, array in taken.items() if array is not None}
 
     def sample(self) -> Inputs | None:
         """Inputs that a pass succeeds with, as far as the conversion has told; None where it has not, or where they are huge."""
-        if not all(port.name in self.samples or _is_optional(port) for port in self.inputs):
+        if not all(port.name in self.samples or port.is_optional for port in self.inputs):
             return None
         made = {port.name: _sampled(port, self.samples[port.name]) for port in self.inputs if port.name in self.samples}
         whole = {name: array for name, array in made.items() if array is not None}
@@ -80,7 +81,7 @@ class ExactSignature(Signature):
             return inputs
         if not self.inputs:  # any body asks a model that takes nothing
             return {}
-        needed = [port for port in self.inputs if not _is_optional(port)] or list(self.inputs)
+        needed = [port for port in self.inputs if not port.is_optional] or list(self.inputs)
         if len(needed) != 1:
             raise BadRequest(f"name each tensor; the model has {self._listed()}")
         return {needed[0].name: inputs[UNNAMED]}
@@ -110,13 +111,24 @@ def served_dtype(dtype: str) -> np.dtype[Any]:
     return np.dtype(CARRIERS[dtype] if dtype in SMALL_FLOATS or dtype.endswith(("int4", "int2")) else dtype)
 
 
-def _sampled(tensor: Tensor, entry: Mapping[str, Any]) -> Array | None:
+def objects(items: list[Any]) -> Array:
+    """An array of objects, one for each item: numpy itself would look into arrays."""
+    made = np.empty(len(items), object)
+    for at, item in enumerate(items):
+        made[at] = item
+    return made
+
+
+def single(item: Any) -> Array:
+    """An array of no axis that holds an object."""
+    made = np.empty((), object)
+    made[()] = item
+    return made
+
+
+def _sampled(tensor: Port, entry: Mapping[str, Any]) -> Array | None:
     if "items" in entry:
-        items = [_sampled(tensor, item) for item in entry["items"]]
-        made = np.empty(len(items), object)
-        made[:] = items
-        return made
-    assert isinstance(tensor, Port)
+        return objects([_sampled(tensor, item) for item in entry["items"]])
     dtype, shape = true_dtype(tensor.declared), entry["shape"]
     if "value" in entry:
         return np.array(entry["value"], dtype).reshape(shape)
@@ -125,32 +137,25 @@ def _sampled(tensor: Tensor, entry: Mapping[str, Any]) -> Array | None:
     return np.full(shape, "" if tensor.declared == "string" else 0, dtype)
 
 
-def _is_optional(tensor: Tensor) -> bool:
-    return bool(getattr(tensor, "is_optional", False))
-
-
-def _place(ports: Mapping[str, Tensor], name: str) -> tuple[str | None, str]:
+def _place(ports: Mapping[str, Port], name: str) -> tuple[str | None, str]:
     """Which input a name of a request belongs to, and as which part of it."""
     if name in ports:
         return name, ""
     for known, tensor in ports.items():
-        if getattr(tensor, "kind", "tensor") != "tensor" and name.startswith(f"{known}."):
+        if tensor.kind != "tensor" and name.startswith(f"{known}."):
             return known, name[len(known) + 1 :]
     return None, ""
 
 
-def _taken(tensor: Tensor, given: dict[str, Array]) -> Array | None:
+def _taken(tensor: Port, given: dict[str, Array]) -> Array | None:
     """An input's parts as the program takes it; None for JSON's null, which leaves an optional one out."""
-    assert isinstance(tensor, Port)
     if tensor.is_optional and _is_null(given.get("")):
         return None
     if tensor.kind == "tensor":
         return _array(tensor, given[""])
     if tensor.kind == "sequence":
         return _sequence(tensor, given)
-    made = np.empty((), object)
-    made[()] = {_key(tensor, key): _array(tensor, value).item() for key, value in given.items()}
-    return made
+    return single({_key(tensor, key): _array(tensor, value).item() for key, value in given.items()})
 
 
 def _is_null(array: Array | None) -> bool:
@@ -164,10 +169,7 @@ def _sequence(tensor: Port, given: dict[str, Array]) -> Array:
         items = [given[str(at)] for at in range(len(given))]
     else:
         raise BadRequest(f"{tensor.name} is a sequence: send one array, or its items as {tensor.name}.0, {tensor.name}.1, ...")
-    made = np.empty(len(items), object)
-    for at, item in enumerate(items):
-        made[at] = _array(tensor, np.asarray(item))
-    return made
+    return objects([_array(tensor, np.asarray(item)) for item in items])
 
 
 def _key(tensor: Port, key: str) -> str | int:

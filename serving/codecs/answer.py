@@ -23,7 +23,7 @@ def single(outputs: Outputs, content_type: str) -> Array:
 def compact(array: Array) -> Array:
     """Return the same values in C order, native byte order and at most 64 bits; objects become strings.
 
-    UserCodeError where neither numbers nor strings are in it.
+    UserCodeError where neither numbers nor strings are in it, NotAcceptable where JSON has a form for it.
     """
     if array.dtype.kind == "O":
         array = _strings(array)
@@ -80,6 +80,8 @@ def _text(value: bytes) -> str | dict[str, str]:
 def _strings(array: Array) -> Array:
     """Turn an array of objects into `<U`, or into `S` where any of them is bytes that are no text."""
     values = array.ravel().tolist()
+    if any(value is None or isinstance(value, np.ndarray | list | dict) for value in values):
+        raise NotAcceptable("an output is no plain array: accept application/json")
     if any(not isinstance(value, str | bytes) for value in values):
         raise UserCodeError("an output is an array of objects other than strings and bytes")
     texts = [value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value for value in values]

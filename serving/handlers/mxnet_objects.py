@@ -45,7 +45,7 @@ def default_module(layout: Layout, signature: Signature | None = None) -> Any:
             f"{layout.directory} holds no symbol and parameters, and the user script has no model_fn to load a model"
         )
     mx = _mxnet()
-    args, aux = backend.split_params(mx.nd.load(str(layout.params)))
+    args, aux = backend.split_params(backend.load_arrays(layout.params))
     signature = signature or _signature(layout, {**args, **aux})
     unknown = [tensor.name for tensor in signature.inputs if tensor.shape is None]
     if unknown:

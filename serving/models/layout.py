@@ -22,6 +22,8 @@ from serving.models import params_file
 log = logging.getLogger("ei.models")
 
 SYMBOL = "-symbol.json"
+REPORT = "conversion.json"
+"""Beside a symbol that `ei convert` wrote: what it was made of, and how it is to be run."""
 PARAMS = re.compile(r"^(?P<prefix>.+)-(?P<epoch>\d{4,})\.params$")
 ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
 CLUTTER = {"__MACOSX", "lost+found", "__pycache__"}

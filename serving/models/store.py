@@ -19,7 +19,7 @@ from serving.handlers import entry, script_file, tfs_script, user_script
 from serving.handlers.service import Options, compose
 from serving.invocation import Service
 from serving.models import saved_models, shapes
-from serving.models.layout import Layout, detect
+from serving.models.layout import REPORT, Layout, detect
 from serving.settings import Settings
 
 log = logging.getLogger("ei.models")
@@ -41,8 +41,12 @@ def load(settings: Settings) -> Service:
     layout = (
         _layout_or_none(settings) if loads_itself else detect(settings.model_dir, settings.program, settings.submit_directory)
     )
+    is_program = _is_program(layout)
+    needs_model = functions is None or functions.needs_default_model or (is_program and not loads_itself)
+    model = load_model(layout) if needs_model else None
+    if is_program:  # no Module stands for it: a script gets the loaded model itself
+        layout = replace(layout, symbol=None, params=None, shapes=None)
     options = _options(settings, layout)
-    model = load_model(layout) if functions is None or functions.needs_default_model else None
     if model is None and layout.shapes is not None:
         options = replace(options, signature=shapes.read(layout.shapes))
     return compose(model, functions, options)
@@ -75,6 +79,15 @@ def _layout_or_none(settings: Settings) -> Layout:
             raise
         log.info("the user's code has to load the model by itself: %s", error)
         return Layout(settings.model_dir, "script")
+
+
+def _is_program(layout: Layout) -> bool:
+    """Whether the layout's model is one that `ei convert` wrote and that no single symbol stands for."""
+    if layout.symbol is None or not (layout.directory / REPORT).is_file():
+        return False
+    from serving.backends import mxnet_converted
+
+    return mxnet_converted.is_program(layout)
 
 
 def _options(settings: Settings, layout: Layout) -> Options:
