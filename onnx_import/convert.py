@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from onnx_import import artifact, feeds, lower, passes, verify
+from onnx_import import artifact, feeds, lower, passes, verify, weights
 from onnx_import.errors import InvalidInput, InvalidModel, OnnxImportError, Problem, UnsupportedModel
 from onnx_import.graph import Graph, Type, ValueInfo
 from onnx_import.loader import load
@@ -70,7 +70,7 @@ def convert(source: Any, out: str | Path, options: Options | None = None, progre
     comparisons: list[verify.Comparison] = []
     if options.verify:
         progress("verifying")
-        comparisons = verify.verify(model, program.run, [sample] if options.values else None)
+        comparisons = verify.verify(model, program.run, [sample] if options.values else None, path=_untouched(source, options))
         report["verification"] = _verified(comparisons)
     progress("writing")
     artifact.write(Path(out), graph, lowered, report, options.pack)
@@ -91,7 +91,7 @@ def check(source: Any, options: Options | None = None) -> list[Problem]:
 
 
 def _prepared(source: Any, options: Options) -> onnx.ModelProto:
-    model = load(source)
+    model = load(source, mapped=True)
     if options.input_shapes:
         if model is source:
             model = onnx.ModelProto.FromString(model.SerializeToString())
@@ -99,9 +99,14 @@ def _prepared(source: Any, options: Options) -> onnx.ModelProto:
     if options.opset is None:
         return model
     try:
-        return onnx.version_converter.convert_version(model, options.opset)
+        return onnx.version_converter.convert_version(weights.whole(model), options.opset)
     except (RuntimeError, ValueError) as error:  # what its C++ raises
         raise InvalidModel(f"ONNX cannot convert the model to opset {options.opset}: {str(error).splitlines()[0]}") from None
+
+
+def _untouched(source: Any, options: Options) -> Path | None:
+    """The file that holds the very model that is converted, if one does."""
+    return None if options.input_shapes or options.opset or not isinstance(source, (str, Path)) else Path(source)
 
 
 def _shape(model: onnx.ModelProto, shapes: Mapping[str, tuple[int | None, ...]]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,13 +62,17 @@ class Comparison:
         return f"{self.output} ({self.dtype}, {sizes}): {said}"
 
 
-def verify(model: onnx.ModelProto, run: Run, feeds_list: Sequence[Feeds] | None = None, seed: int = 0) -> list[Comparison]:
+def verify(
+    model: onnx.ModelProto, run: Run, feeds_list: Sequence[Feeds] | None = None, *, path: Path | None = None
+) -> list[Comparison]:
     """Compare what `run` answers with what ONNX says, for every output in every case; VerificationError if one is off.
 
-    Without `feeds_list` the cases are `cases(model)`.
+    Without `feeds_list` the cases are `cases(model)`. `path` is a file of the very same model (`oracle.prepare`).
     """
-    judge = oracle.prepare(model)
-    pairs = ((feeds, judge.run(feeds)) for feeds in feeds_list) if feeds_list is not None else cases(model, judge, seed)
+    judge = oracle.prepare(model, path)
+    name_of_judge = judge.name
+    pairs = [(feeds, judge.run(feeds)) for feeds in feeds_list] if feeds_list is not None else list(cases(model, judge))
+    del judge  # its copy of the weights is not needed beside ours
     found: list[Comparison] = []
     loose = loosest(model)
     for feeds, wanted in pairs:
@@ -76,10 +81,10 @@ def verify(model: onnx.ModelProto, run: Run, feeds_list: Sequence[Feeds] | None 
         if len(given) != len(names):
             raise VerificationError(f"the converted model gives {len(given)} outputs, ONNX's {len(names)}")
         for name, got, want in zip(names, given, wanted, strict=True):
-            found += compare(name, got, want, loose, (sizes_of(feeds), judge.name))
+            found += compare(name, got, want, loose, (sizes_of(feeds), name_of_judge))
     wrong = [each for each in found if not each.ok]
     if wrong:
-        raise VerificationError(_report(wrong, judge.name))
+        raise VerificationError(_report(wrong, name_of_judge))
     return found
 
 

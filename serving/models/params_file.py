@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 LIST_MAGIC = 0x112
 V1, V2, V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
@@ -57,6 +59,24 @@ def index(path: Path) -> dict[str, Entry]:
     if reader.at != reader.size:
         raise Broken(f"{reader.size - reader.at} bytes follow its end")
     return dict(zip(names or map(str, range(len(entries))), entries, strict=True))
+
+
+def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """A params file of arrays by name (`arg:NAME`, `aux:NAME`), as MXNet writes one; no array is copied.
+
+    It is in numpy's form, which plain MXNet does not load, only where an array is a scalar or empty: there is no other then.
+    """
+    magic = V2 if all(array.size and array.ndim for array in arrays.values()) else V3
+    with path.open("wb") as file:
+        file.write(struct.pack("<QQQ", LIST_MAGIC, 0, len(arrays)))
+        for array in arrays.values():
+            file.write(struct.pack("<Iii", magic, 0, array.ndim))
+            file.write(struct.pack(f"<{array.ndim}q", *array.shape))
+            file.write(struct.pack("<iii", 1, 0, DTYPES.index(array.dtype.name)))  # in the CPU's memory
+            file.write(np.ascontiguousarray(array).data)
+        file.write(struct.pack("<Q", len(arrays)))
+        for name in arrays:
+            file.write(struct.pack("<Q", len(name.encode())) + name.encode())
 
 
 class _Reader:
