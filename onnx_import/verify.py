@@ -128,8 +128,10 @@ def sizes_of(feeds: Feeds) -> str:
 
 def loosest(model: onnx.ModelProto) -> str:
     """The coarsest arithmetic in a model, a key of TOLERANCES; `random` where operators draw numbers."""
-    ops = {node.op_type for node in walk(model.graph)} | {node.op_type for f in model.functions for node in f.node}
-    if ops & RANDOM:
+    nodes = [*walk(model.graph), *(node for function in model.functions for node in function.node)]
+    ops = {node.op_type for node in nodes}
+    # Dropout takes a flag as its third input: it may train.
+    if ops & RANDOM or any(node.op_type == "Dropout" and len(node.input) > 2 and node.input[2] for node in nodes):
         return "random"
     if ops & QUANTIZING:
         return "quantized"

@@ -20,6 +20,7 @@ import onnx
 import onnx.inliner
 
 from onnx_import import weights
+from onnx_import.dtypes import ONNX_NAMES, true_dtype
 from onnx_import.errors import OnnxImportError
 from onnx_import.oracle.evaluator import Evaluator, NoAnswer
 
@@ -47,9 +48,9 @@ def prepare(model: onnx.ModelProto, path: Path | None = None) -> Oracle:
     copied into the model where anything else has to be asked.
     """
     if importlib.util.find_spec("onnxruntime"):
-        found = _onnxruntime(path) if path else None
+        found = _onnxruntime(model, str(path)) if path else None
         if found is None and weights.whole(model).ByteSize() < MAX_PROTO:
-            found = _onnxruntime(model)
+            found = _onnxruntime(model, weights.whole(model).SerializeToString())
         if found is not None:
             return found
     return reference(weights.whole(model))
@@ -87,8 +88,8 @@ def _line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
-def _onnxruntime(model: onnx.ModelProto | Path) -> Oracle | None:
-    """onnxruntime as an oracle, or None for models that it refuses."""
+def _onnxruntime(model: onnx.ModelProto, source: str | bytes) -> Oracle | None:
+    """onnxruntime as an oracle, by a model's path or bytes; None for models that it refuses."""
     import onnxruntime as ort  # type: ignore[import-not-found,unused-ignore]
 
     options = ort.SessionOptions()
@@ -96,15 +97,26 @@ def _onnxruntime(model: onnx.ModelProto | Path) -> Oracle | None:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
-        source = str(model) if isinstance(model, Path) else model.SerializeToString()
         session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception:  # noqa: BLE001 - its error classes share no base but Exception
         return None
+    del source
+    kinds = [info.type.tensor_type.elem_type for info in model.graph.output]
 
     def run(feeds: Mapping[str, Any]) -> list[Any]:
         try:
-            return list(session.run(None, dict(feeds)))
+            found = session.run(None, dict(feeds))
         except Exception:  # noqa: BLE001 - as above; what it refuses by value the evaluator may still answer
-            return reference(model).run(feeds)
+            return reference(weights.whole(model)).run(feeds)
+        return [_as_declared(value, kind) for value, kind in zip(found, kinds, strict=True)]
 
     return Oracle(f"onnxruntime {ort.__version__}", run)
+
+
+def _as_declared(value: Any, kind: int) -> Any:
+    """Small floats in their own dtype: onnxruntime hands out their bits as whole numbers."""
+    wanted = true_dtype(ONNX_NAMES.get(kind, "float32"))
+    bits = (
+        isinstance(value, np.ndarray) and value.dtype.kind == "u" and wanted.kind == "V" and wanted.itemsize == value.itemsize
+    )
+    return value.view(wanted) if bits else value

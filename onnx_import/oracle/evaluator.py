@@ -45,7 +45,7 @@ def own(*ops: str, since: int = 1, until: int = NEWEST) -> Callable[[Given], Giv
 
 def find_own(op: str, version: int) -> Function | None:
     """The function registered for an operator in an opset of its domain."""
-    for module in ("control", "legacy", "ml", "recurrent", "resize", "transposed", "windows"):
+    for module in ("control", "legacy", "mended", "ml", "recurrent", "resize", "transposed", "windows"):
         importlib.import_module(f"onnx_import.oracle.{module}")
     return next((function for since, until, function in _OWN.get(op, ()) if since <= version < until), None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -24,9 +25,9 @@ class Engine(ModuleType):
     GraphOptimizationLevel = SimpleNamespace(ORT_DISABLE_ALL=0)
     SessionOptions = SimpleNamespace
 
-    def InferenceSession(self, proto: bytes, options: Any, providers: list[str]) -> Any:  # noqa: N802 - onnxruntime's name
+    def InferenceSession(self, proto: bytes | str, options: Any, providers: list[str]) -> Any:  # noqa: N802 - onnxruntime's name
         """A session, or the refusal of one."""
-        if onnx.load_from_string(proto).graph.name == "refused":
+        if (onnx.load_from_string(proto) if isinstance(proto, bytes) else onnx.load(proto)).graph.name == "refused":
             raise NameError("no kernel")
 
         def run(_: Any, feeds: Any) -> list[Any]:
@@ -59,6 +60,23 @@ def test_a_model_that_onnxruntime_refuses_goes_to_the_evaluator() -> None:
     assert oracle.prepare(refused).name == oracle.REFERENCE
     assert oracle.answers(refused, FEEDS)[0].tolist() == [-1]
     assert oracle.answers(parser.parse_model(MODEL), {"x": -FEEDS["x"]})[0].tolist() == [1]
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_file_is_read_where_it_lies(tmp_path: Path) -> None:
+    """And the evaluator takes over where onnxruntime refuses the values."""
+    onnx.save(parser.parse_model(MODEL), tmp_path / "m.onnx")
+    found = oracle.prepare(parser.parse_model(MODEL), tmp_path / "m.onnx")
+    assert found.run(FEEDS)[0].tolist() == [2]
+    assert found.run({"x": -FEEDS["x"]})[0].tolist() == [1]
+
+
+@pytest.mark.usefixtures("engine")
+def test_small_floats_have_their_own_dtype() -> None:
+    """onnxruntime hands out their bits."""
+    bits = np.array([0x3F80], np.uint16)
+    model = parser.parse_model(MODEL.replace("float[n] y", "bfloat16[n] y"))
+    assert oracle.prepare(model).run({"x": bits // 2})[0].dtype.name == "bfloat16"
 
 
 def test_an_unknown_operator_is_named_with_a_remedy() -> None:

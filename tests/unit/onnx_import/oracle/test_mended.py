@@ -1,0 +1,26 @@
+"""What onnx's evaluator gets wrong, by its specification."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.unit.onnx_import.oracle.asking import ask
+
+
+@pytest.mark.parametrize(("p", "want"), [(1, [-0.25, 0.75]), (2, [-1 / 10**0.5, 3 / 10**0.5])])
+def test_a_norm_is_one_of_absolute_values(p: int, want: list[float]) -> None:
+    """Negative numbers count as much."""
+    assert ask("LpNormalization", [np.array([[-1, 3]], np.float32)], 22, p=p).ravel() == pytest.approx(want)
+
+
+def test_zeros_stay_zeros() -> None:
+    """Nothing is divided by a norm of zero."""
+    assert ask("LpNormalization", [np.zeros((1, 2), np.float32)], 22).tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_one_hot_lies_along_its_axis(axis: int) -> None:
+    """A depth of 2.9 is 2; -1 is the last, 5 is none."""
+    found = ask("OneHot", [np.array([0, -1, 5]), np.array(2.9, np.float32), np.array([0, 7])], 11, axis=axis)
+    assert (found if axis else found.T).tolist() == [[7, 0], [0, 7], [0, 0]]
