@@ -169,14 +169,15 @@ def plan(targets: list[Place], closing: TapeNode | None, parameters: Parameters,
     places: dict[Any, int] = {}
     for level in sorted(set(levels.values())):
         members = [node for node in nodes if levels[id(node)] == level and node is not closing]
+        heads = [(node, index) for node in members for index in range(len(node.outputs))]
         if members and members[0].kind == "op":
-            base = _add_symbol(members, wanted, places, stages, parameters, base)
-        for node in members:
-            if node.kind == "host":
-                stages.append(_host_stage(node, places, False))
-                for index in range(len(node.outputs)):
-                    places[id(node), index] = base
-                    base += 1
+            heads = [(node, index) for node, index in heads if (id(node), index) in wanted]
+            stages.append(_symbol_stage(members, heads, places, base, parameters))
+        else:
+            stages += [_host_stage(node, places, False) for node in members]
+        for node, index in heads:
+            places[id(node), index] = base
+            base += 1
     if closing is not None:
         stages.append(_host_stage(closing, places, True))
     return stages, places
@@ -194,22 +195,16 @@ def _needed(targets: list[TapeNode]) -> list[TapeNode]:
     return sorted(found.values(), key=lambda node: node.number)
 
 
-def _add_symbol(
-    members: list[TapeNode], wanted: set[Any], places: dict[Any, int], stages: list[Any], parameters: Parameters, base: int
-) -> int:
-    """One symbol of nodes; the next free slot."""
+def _symbol_stage(
+    members: list[TapeNode], heads: list[Place], places: dict[Any, int], base: int, parameters: Parameters
+) -> SymbolStage:
+    """Nodes as one symbol, whose heads fill the slots from `base` on."""
     writer = _Writer(places)
     for node in members:
         writer.add(node)
-    heads = [(node, index) for node in members for index in range(len(node.outputs)) if (id(node), index) in wanted]
     outputs = [(node.outputs[index][0] or (), node.outputs[index][1]) for node, index in heads]
-    stages.append(
-        SymbolStage(writer.text(heads), writer.constants, writer.feeds, outputs, range(base, base + len(heads)), parameters)
-    )
-    for node, index in heads:
-        places[id(node), index] = base
-        base += 1
-    return base
+    slots = range(base, base + len(heads))
+    return SymbolStage(writer.text(heads), writer.constants, writer.feeds, outputs, slots, parameters)
 
 
 class _Writer:

@@ -14,7 +14,16 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("serving", "container", "onnx_import")
 
 CONVERTING = (
-    *("onnx_import/loader", "onnx_import/reader", "onnx_import/schemas", "onnx_import/expand", "onnx_import/passes/"),
+    *(
+        "onnx_import/loader",
+        "onnx_import/checks",
+        "onnx_import/external",
+        "onnx_import/weights",
+        "onnx_import/reader",
+        "onnx_import/schemas",
+        "onnx_import/expand",
+        "onnx_import/passes/",
+    ),
     *("onnx_import/convert", "onnx_import/verify", "onnx_import/oracle/", "onnx_import/export", "onnx_import/frameworks/"),
     *("onnx_import/cli", "onnx_import/backend", "onnx_import/report"),
 )
