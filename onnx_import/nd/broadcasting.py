@@ -40,6 +40,16 @@ def emit_broadcast(op: str, values: list[Value], shape: tuple[int, ...], dtype: 
     return _reshaped(emit(op, flat, merged(shape), dtype), shape)
 
 
+def spread(value: Value, shape: tuple[int, ...], like: Value | None) -> Value:
+    """Broadcast to a shape of up to five axes: to that of `like`, where there is one, so that its sizes stay open."""
+    if value.shape == shape:
+        return value
+    value = _reshaped(value, (1,) * (len(shape) - value.rank) + value.shape)
+    if like is not None:
+        return emit("broadcast_like", [value, like], shape, value.dtype)
+    return emit("broadcast_to", [value], shape, value.dtype, shape=shape)
+
+
 def _filled(value: Value, sizes: tuple[int, ...], shape: tuple[int, ...]) -> Value:
     """Broadcast to a shape one axis after the other."""
     if value.dtype == "bool":

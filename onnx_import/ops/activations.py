@@ -70,8 +70,8 @@ def p_relu_by_channel(x: Value, slope: Value) -> Value:
 @op("PRelu", since=7)
 def p_relu(x: Value, slope: Value) -> Value:
     """x, or slope * x where it is below 0."""
-    if x.rank == 4 and x.dtype == "float32" and not x.is_known and slope.shape in ((x.shape[1], 1, 1), (1, x.shape[1], 1, 1)):
-        return nd.emit("LeakyReLU", [x, nd.reshape(slope, [slope.size])], x.shape, x.dtype, act_type="prelu")
+    if x.dtype == "float32":  # three cheap operators in place of one that is dear
+        return nd.add(relu(x), nd.multiply(nd.minimum(x, _number(0, x)), slope))
     return nd.where(nd.less(x, _number(0, x)), nd.multiply(x, slope), x)
 
 
@@ -144,8 +144,14 @@ def softsign(x: Value) -> Value:
 
 @op("Mish", since=18)
 def mish(x: Value) -> Value:
-    """x * tanh(softplus(x))."""
-    return _in_float32(lambda x: nd.multiply(x, nd.tanh(softplus(x))), x)
+    """x * tanh(log(1 + e)) for e = exp(x), which is x * w / (w + 2) for w = e * (e + 2); from x = 20 on w is all."""
+
+    def of(x: Value) -> Value:
+        power = nd.exp(nd.minimum(x, _number(20, x)))
+        weight = nd.multiply(power, nd.add(power, _number(2, x)))
+        return nd.multiply(x, nd.divide(weight, nd.add(weight, _number(2, x))))
+
+    return _in_float32(of, x)
 
 
 @op("Swish", since=24)

@@ -13,6 +13,8 @@ from onnx_import.nd import Value
 from onnx_import.ops.casting import cast_to
 from onnx_import.registry import op
 
+FUSING = ("Convolution", "FullyConnected", "BatchNorm")
+"""MXNet's operators that oneDNN runs together with a clip behind them."""
 Binary = Callable[[Value, Value], Value]
 
 
@@ -140,9 +142,9 @@ def clip_by_attributes(x: Value, *, min: float | None, max: float | None) -> Val
 @op("Clip", since=11)
 def clip(x: Value, low: Value | None = None, high: Value | None = None) -> Value:
     """Between two numbers; where they are the wrong way round, the upper one."""
-    if low is not None and high is not None and x.data is None and x.dtype in ("float32", "float64"):
+    if low is not None and high is not None and x.node is not None and x.node.op in FUSING and x.dtype == "float32":
         least, greatest = nd.scalar_of(low, x.shape), nd.scalar_of(high, x.shape)
-        # One node, which fuses with a convolution before it.
+        # Slow by itself, but one node with what is before.
         if least is not None and greatest is not None and least <= greatest:
             return nd.emit("clip", [x], x.shape, x.dtype, a_min=float(least), a_max=float(greatest))
     if low is not None:

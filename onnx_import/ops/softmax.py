@@ -22,6 +22,11 @@ def softmax_along(x: Value, axis: int) -> Value:
     if _has_few_bits(x):
         powers = nd.exp(nd.subtract(x, nd.reduce_max(x, [axis])))
         return nd.divide(powers, nd.reduce_sum(powers, [axis]))
+    axis = nd.normal_axis(axis, x.rank)
+    if axis != x.rank - 1 and x.dtype == "float32" and not x.is_known:  # oneDNN takes the last axis
+        axes = [*(i for i in range(x.rank) if i != axis), axis]
+        moved = softmax_along(nd.transpose(x, axes), x.rank - 1)
+        return nd.transpose(moved, [axes.index(i) for i in range(x.rank)])
     return nd.unary("softmax", x, lambda array: _softmax(array, axis), axis=axis)
 
 

@@ -92,3 +92,11 @@ def test_where_of_every_shape(shapes: Any) -> None:
     condition = values("int32", shapes[0], 5) > 1
     for dtype in ("float32", "bool"):
         check("Where", [condition, values(dtype, shapes[1], 6), values(dtype, shapes[2], 7)])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shapes", [((50, 100), (50, 100), ()), ((1, 100), (50, 1), (50, 100)), ((50, 1), (), (100,))], ids=str)
+def test_where_of_many(dtype: str, shapes: Any) -> None:
+    """Large operands, of one shape or not; what is not chosen leaves no NaN behind."""
+    condition = values("int32", shapes[0], 5) > 1
+    check("Where", [condition, values(dtype, shapes[1], 6), values(dtype, shapes[2], 7)])

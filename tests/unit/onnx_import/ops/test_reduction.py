@@ -168,3 +168,15 @@ def test_squares_of_whole_numbers(dtype: str) -> None:
     """Squares are summed in their own type."""
     x = numbers(dtype, 3, 4)
     check("ReduceSumSquare", [x, np.array([1])], {"keepdims": 0}, want=[(x * x).sum(1, dtype=dtype)])
+
+
+@pytest.mark.parametrize("axes", [None, [1], [-1], [0, 2], [1, 2]], ids=str)
+@pytest.mark.parametrize("op", ["Sum", "Mean", "L2", "LogSumExp"])
+def test_long_sums(op: str, axes: Any) -> None:
+    """Sums that are taken as products are as exact, and infinities and NaN pass."""
+    x = np.random.default_rng(3).uniform(0, 1, (9, 70, 31)).astype(np.float32)
+    for keepdims in (0, 1):
+        check(f"Reduce{op}", [x, *given(axes)], {"keepdims": keepdims})
+    if op != "LogSumExp":
+        x[0, 0, 0], x[1, 1, 1] = np.inf, np.nan
+        check(f"Reduce{op}", [x, *given(axes)], {})

@@ -58,3 +58,9 @@ def test_masked_and_far_numbers() -> None:
     with np.errstate(all="ignore"):
         powers = np.exp(x - x.max(1, keepdims=True))
     check("Softmax", [x], want=[powers / powers.sum(1, keepdims=True)])
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_other_axes_of_many(op: str) -> None:
+    """Large tensors along an axis that is not the last."""
+    check(op, [numbers(2, 21, 16, 9)], {"axis": 1})
