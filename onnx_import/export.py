@@ -168,7 +168,10 @@ def _convert(use: Use) -> list[str]:
     if function is None:
         return mx2onnx.convert(use)
     results = function(use)
-    return results if isinstance(results, list) else [results]
+    found = results if isinstance(results, list) else [results]
+    if any(use.is_used(output) for output in range(len(found), use.outputs)):
+        raise Refused(f"something reads more of its outputs than {len(found)}")
+    return found
 
 
 def _named(builder: Builder, found: Source, names: dict[source.Entry, str], entry: source.Entry) -> str:
@@ -256,7 +259,7 @@ def export(directory: str | Path, target: str | Path, opset: int | None = None) 
         except UnsupportedModel:
             raise
         except OnnxImportError as error:
-            problem = problem or error
+            problem = error
             continue
         _write(proto, Path(target))
         return found

@@ -14,7 +14,6 @@ from typing import Any
 from onnx_import.dtypes import CARRIERS
 from onnx_import.errors import InvalidInput
 from onnx_import.exporting.sizes import Open, Shape
-from onnx_import.exporting.source import is_numpy
 from serving.backends.mxnet import numpy_shapes
 from serving.backends.mxnet_import import import_mxnet
 from serving.errors import ModelError
@@ -57,12 +56,21 @@ def read(directory: Path) -> Artifact:
             raise InvalidInput(f"{directory} holds no MXNet symbol to export")
         text = layout.symbol.read_text()
         report = _report(layout.directory)
-        inputs = _converted(report) if report else _plain(layout, text)
+        inputs = _converted(report, text) if report else _plain(layout, text)
     except ModelError as error:
         raise InvalidInput(str(error)) from None
-    with numpy_shapes(is_numpy(text)):
-        params = mx.nd.load(str(layout.params))
-    return Artifact(text, params, inputs, _names(report))
+    return Artifact(text, _loaded(mx, layout.params), inputs, _names(report))
+
+
+def _loaded(mx: Any, path: Path) -> dict[str, Any]:
+    """The arrays of a parameter file, which may hold scalars or not: MXNet reads either in its own mode alone."""
+    try:
+        found = mx.nd.load(str(path))
+    except mx.MXNetError:
+        with numpy_shapes():
+            found = mx.nd.load(str(path))
+    # An empty file is a list to MXNet.
+    return dict(found) if isinstance(found, dict) else {}
 
 
 def _report(directory: Path) -> dict[str, Any]:
@@ -86,11 +94,16 @@ def _names(report: Mapping[str, Any]) -> dict[int, str]:
     return {head: entry["name"] for head, entry in pairs if head is not None}
 
 
-def _converted(report: Mapping[str, Any]) -> dict[str, Input]:
-    """The inputs of a converted model: the dimensions have their ONNX names."""
+def _converted(report: Mapping[str, Any], text: str) -> dict[str, Input]:
+    """The inputs of a converted model: the dimensions have their ONNX names. InvalidInput where one of them is built in."""
     found = {}
+    variables = {node["name"] for node in json.loads(text)["nodes"] if node["op"] == "null"}
     for entry in report["inputs"]:
         if not entry.get("optional"):
+            if entry["name"] not in variables:
+                raise InvalidInput(
+                    f"the model was converted for one value of its input {entry['name']}: use the ONNX file that it came from"
+                )
             shape = tuple(entry["shape"] or ())
             found[entry["name"]] = Input(shape, shape, CARRIERS.get(entry["dtype"], entry["dtype"]))
     return found

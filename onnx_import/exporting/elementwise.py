@@ -23,11 +23,8 @@ _UNARY = {
     "Erf": "erf",
     "Exp": "exp _npi_exp",
     "Floor": "floor _npi_floor",
-    "Identity": "_copy identity _np_copy _npi_copy BlockGrad stop_gradient MakeLoss make_loss "
-    "LinearRegressionOutput MAERegressionOutput SVMOutput Dropout _identity_with_attr_like_rhs _npx_stop_gradient",
     "Log": "log _npi_log",
     "Neg": "negative _npi_negative",
-    "Not": "",
     "Reciprocal": "reciprocal _npi_reciprocal",
     "Relu": "relu _npx_relu",
     "Sigmoid": "sigmoid LogisticRegressionOutput _npx_sigmoid",
@@ -91,9 +88,6 @@ _LOGICAL = {"And", "Or", "Xor"}
 
 
 def _unary(op: str, names: str) -> None:
-    if not names:
-        return
-
     @mx(*names.split())
     def convert(use: Use) -> str:
         """One ONNX operator, on operands of the result's type."""
@@ -102,6 +96,27 @@ def _unary(op: str, names: str) -> None:
 
 for _op, _names in _UNARY.items():
     _unary(_op, _names)
+
+
+@mx(
+    *[
+        "_copy",
+        "identity",
+        "_np_copy",
+        "_npi_copy",
+        "BlockGrad",
+        "stop_gradient",
+        "MakeLoss",
+        "make_loss",
+        "_npx_stop_gradient",
+    ],
+    *["LinearRegressionOutput", "MAERegressionOutput", "SVMOutput", "Dropout", "_npx_dropout", "_identity_with_attr_like_rhs"],
+)
+def unchanged(use: Use) -> str:
+    """What does something while training alone."""
+    if use.get("mode") == "always":
+        raise Refused("it drops while it infers, at random")
+    return use.inputs[0]
 
 
 def apply(use: Use, op: str, left: tuple[str, str], right: tuple[str, str], dtype: str) -> str:
@@ -174,6 +189,26 @@ def hypotenuse(use: Use) -> str:
     """The longest side of a triangle with a right angle."""
     squares = [use.emit("Mul", side, side) for side in use.inputs]
     return use.emit("Sqrt", use.emit("Add", *squares))
+
+
+@mx("_npi_copysign")
+def copysign(use: Use) -> str:
+    """The size of one with the sign of the other; the sign of a zero is told by its reciprocal."""
+    size, sign = use.emit("Abs", use.inputs[0]), use.inputs[1]
+    zero = _number(use, 0)
+    below = use.emit("Less", use.emit("Where", use.emit("Equal", sign, zero), use.emit("Reciprocal", sign), sign), zero)
+    return use.emit("Where", below, use.emit("Neg", size), size)
+
+
+@mx("_npi_ldexp", "_npi_ldexp_scalar", "_npi_rldexp_scalar")
+def load_exponent(use: Use) -> str:
+    """A number times a power of two."""
+    if use.node.op == "_npi_ldexp":
+        number, exponent = use.inputs
+    else:
+        pair = (use.inputs[0], _number(use, float(use.get("scalar"))))
+        number, exponent = pair if use.node.op == "_npi_ldexp_scalar" else pair[::-1]
+    return use.emit("Mul", number, use.emit("Pow", _number(use, 2), exponent))
 
 
 @mx("rsqrt")

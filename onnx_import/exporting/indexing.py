@@ -147,3 +147,10 @@ def sequence_reverse(use: Use) -> str:
     if not use.flag("use_sequence_length"):
         return use.emit("Slice", use.inputs[0], use.const([-1]), use.const([-END]), use.const([0]), use.const([-1]))
     return use.emit("ReverseSequence", use.inputs[0], use.index(1), time_axis=0, batch_axis=1)
+
+
+@mx("_contrib_index_copy")
+def index_copy(use: Use) -> str:
+    """Rows replaced by others."""
+    index = use.emit("Unsqueeze", use.index(1), use.const([1]))
+    return use.emit("ScatterND", use.inputs[0], index, use.inputs[2])

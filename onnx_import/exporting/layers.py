@@ -115,9 +115,23 @@ def batch_norm(use: Use) -> str:
 
 
 @mx("LayerNorm", "_npx_layer_norm")
-def layer_norm(use: Use) -> str:
-    """LayerNormalization where the opset has it and the axis is the last, else spelt out."""
+def layer_norm(use: Use) -> str | list[str]:
+    """LayerNormalization where the opset has it and the axis is the last, else spelt out; statistics on request."""
     epsilon, axis = float(use.get("eps", 1e-5)), int(use.get("axis", -1)) % len(use.shape)
+    if use.flag("output_mean_var"):
+        return [_layer_norm(use, axis, epsilon), *_statistics(use, axis, epsilon)]
+    return _layer_norm(use, axis, epsilon)
+
+
+def _statistics(use: Use, axis: int, epsilon: float) -> list[str]:
+    """The mean, and the deviation that MXNet divides by."""
+    mean = _mean(use, use.inputs[0], [axis])
+    centred = use.emit("Sub", use.inputs[0], mean)
+    variance = _mean(use, use.emit("Mul", centred, centred), [axis])
+    return [mean, use.emit("Sqrt", use.emit("Add", variance, use.const(epsilon, use.dtype)))]
+
+
+def _layer_norm(use: Use, axis: int, epsilon: float) -> str:
     x, gamma, beta = use.inputs
     if use.build.opset >= 17 and axis == len(use.shape) - 1:
         return use.emit("LayerNormalization", x, gamma, beta, axis=-1, epsilon=epsilon)
