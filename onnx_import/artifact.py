@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from onnx_import.dtypes import Array
+from onnx_import.dtypes import Array, carry, deliver
 from onnx_import.errors import InvalidModel, OnnxImportError
 from onnx_import.graph import Graph, Type
 from onnx_import.graph_file import Store, from_document, to_document
@@ -71,6 +71,47 @@ def lower(program: Program, feeds: Mapping[str, Any], others: Mapping[str, Mappi
             break
         covers = name
     return Lowered(blocks, first, covers, custom)
+
+
+def widen(program: Program, lowered: Lowered, feeds: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]) -> Lowered:
+    """What was lowered for `feeds` of one row, or the symbol of more rows where that alone is a symbol for any number.
+
+    Traced with one row, what lies beside the rows looks like one of them (an embedding of positions, a largest row). The
+    symbol of more rows must answer for one row what the first does: `others` has such feeds under "two" too.
+    """
+    if lowered.covers != "these" or lowered.symbol is None or program.static:
+        return lowered
+    if not all(isinstance(value, np.ndarray) for value in feeds.values()):
+        return lowered
+    try:
+        wide = lower(program, others["two"], others)
+        if wide.covers == "these" or wide.symbol is None or not _is_right(program, wide.symbol, wide.blocks[0], feeds):
+            return lowered
+    except OnnxImportError:
+        return lowered
+    return wide
+
+
+def _is_right(program: Program, stage: SymbolStage, block: Block, feeds: Mapping[str, Any]) -> bool:
+    """Whether the symbol, bound for other feeds than those that it was traced with, answers for them what the program does."""
+    probe = Program(program.graph)  # its weights are gone again when this is known
+    expected = probe.run(dict(feeds))
+    arrays = [carry(feeds[info.name]) for info in program.graph.inputs if info.name in feeds]
+    bound = [(name, slot, arrays[slot].shape, dtype) for name, slot, _, dtype in stage.feeds]
+    other = SymbolStage(stage.text, stage.constants, bound, stage.outputs, stage.places, probe.parameters)
+    try:
+        executor = other.executor
+        for name, slot, _, _ in bound:
+            executor.views[name][...] = arrays[slot]
+        results = executor.run()
+    except (import_mxnet().MXNetError, RuntimeError):
+        return False
+    for template, wanted in zip(block.outputs or [], expected, strict=True):
+        if isinstance(template, tuple) and isinstance(template[0], Slot):
+            found = deliver(results[template[0].number - len(arrays)], template[1])
+            if found.shape != wanted.shape or not np.allclose(found, wanted, rtol=1e-4, atol=1e-5, equal_nan=True):
+                return False
+    return True
 
 
 def _is_same(program: Program, stage: SymbolStage, block: Block, feeds: Mapping[str, Any]) -> bool:

@@ -134,11 +134,12 @@ def _lower(program: Program, options: Options) -> tuple[artifact.Lowered, dict[s
     dims = feeds.open_dims(loose.graph)
     problem: OnnxImportError | None = None
     for sizes in feeds.ladder(loose.graph, batch=1):
-        rows = {name: size + 2 * (dims[name] == "batch") for name, size in sizes.items()}
+        two, rows = ({name: size + more * (dims[name] == "batch") for name, size in sizes.items()} for more in (1, 2))
         grown = {name: size + (2 if dims[name] == "batch" else 32) for name, size in sizes.items()}
-        sample, more, other = ({**feeds.seeded(loose.graph, 0, each), **options.values} for each in (sizes, rows, grown))
+        chosen = {"one": sizes, "two": two, "rows": rows, "any": grown}
+        fed = {name: {**feeds.seeded(loose.graph, 0, each), **options.values} for name, each in chosen.items()}
         try:
-            return artifact.lower(loose, sample, {"rows": more, "any": other}), sample
+            return artifact.widen(loose, artifact.lower(loose, fed["one"], fed), fed["one"], fed), fed["one"]
         except (InvalidInput, InvalidModel) as error:
             problem = problem or error
     assert problem is not None
