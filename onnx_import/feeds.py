@@ -9,6 +9,7 @@ sizes a model takes is not written in it (a convolution over sound needs thousan
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from onnx_import.dtypes import ONNX_NAMES, Array, bounds, is_float, is_integer, 
 from onnx_import.graph import Dim, Type, ValueInfo
 
 WORDS = np.array(["spam", "eggs", "Monday", "tree", "a b c", ""], object)
+
+MOST = 9
+"""The largest whole number that is drawn, unless it is a byte of a picture."""
 
 RUNGS = ((64, 8), (32, 32), (96, 12), (224, 128), (256, 512), (640, 4096), (320, 16000), (1, 1))
 """Sizes to try for open dimensions, in this order: of pictures' height and width, and of other axes."""
@@ -85,17 +89,26 @@ def ladder(model: Any, batch: int = 1) -> Iterator[dict[str, int]]:
             yield sizes
 
 
-def seeded(model: Any, seed: int = 0, sizes: Mapping[str, int] | None = None) -> dict[str, Any]:
+def seeded(model: Any, seed: int = 0, sizes: Mapping[str, int] | None = None, most: int = MOST) -> dict[str, Any]:
     """Random inputs by name: floats around 0, small whole numbers, words; lists for sequences.
 
-    `sizes` gives open dimensions by their names in `open_dims`; the others are those of the first rung of `ladder`.
+    `sizes` gives open dimensions by their names in `open_dims`; the others are those of the first rung of `ladder`. Whole
+    numbers go up to `most`: an index must lie in its axis.
     """
     wanted = {**next(ladder(model)), **(sizes or {})}
-    draw = np.random.default_rng(seed)
+    draw = Draw(np.random.default_rng(seed), most)
     return {info.name: _value(info, info.type, wanted, draw) for info in inputs_of(model)}
 
 
-def _value(info: ValueInfo, kind: Type, sizes: Mapping[str, int], draw: np.random.Generator) -> Any:
+@dataclass(frozen=True)
+class Draw:
+    """Where values come from, and how large whole numbers get."""
+
+    random: np.random.Generator
+    most: int = MOST
+
+
+def _value(info: ValueInfo, kind: Type, sizes: Mapping[str, int], draw: Draw) -> Any:
     if kind.kind == "sequence" and kind.element is not None:
         return [_value(info, kind.element, sizes, draw) for _ in range(3)]
     if kind.kind == "optional" and kind.element is not None:
@@ -109,25 +122,25 @@ def _value(info: ValueInfo, kind: Type, sizes: Mapping[str, int], draw: np.rando
     return random_array(kind.dtype, shape, draw)
 
 
-def random_array(dtype: str, shape: Iterable[int], draw: np.random.Generator) -> Array:
+def random_array(dtype: str, shape: Iterable[int], draw: Draw) -> Array:
     """Random values of one of ONNX's element types."""
-    sizes = tuple(shape)
+    sizes, random = tuple(shape), draw.random
     if dtype == "string":
-        return np.asarray(draw.choice(WORDS, sizes), object)
+        return np.asarray(random.choice(WORDS, sizes), object)
     if dtype == "bool":
-        return np.asarray(draw.integers(0, 2, sizes), bool)
+        return np.asarray(random.integers(0, 2, sizes), bool)
     if is_integer(dtype):
-        return draw.integers(*_range(dtype, sizes), sizes, endpoint=True).astype(true_dtype(dtype))
-    values = draw.standard_normal(sizes)
+        return random.integers(*_range(dtype, sizes, draw.most), sizes, endpoint=True).astype(true_dtype(dtype))
+    values = random.standard_normal(sizes)
     if not is_float(dtype):
-        return (values + 1j * draw.standard_normal(sizes)).astype(dtype)
+        return (values + 1j * random.standard_normal(sizes)).astype(dtype)
     # Scales (float8_e8m0fnu) have no sign.
     return (np.abs(values) + 0.5 if "e8m0" in dtype else values).astype(true_dtype(dtype))
 
 
-def _range(dtype: str, shape: tuple[int, ...]) -> tuple[int, int]:
+def _range(dtype: str, shape: tuple[int, ...], most: int) -> tuple[int, int]:
     """Bounds of whole numbers: bytes of a picture, indices that most axes have, or what may be a count or a size."""
     low, high = bounds(dtype)
     if dtype in ("uint8", "int8") and len(shape) > 2:
         return low, high
-    return (0, min(9, high)) if len(shape) > 1 else (1, min(2, high))
+    return (0, min(most, high)) if len(shape) > 1 else (min(1, most), min(2, most, high))

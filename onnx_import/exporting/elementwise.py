@@ -131,9 +131,24 @@ def apply(use: Use, op: str, left: tuple[str, str], right: tuple[str, str], dtyp
     if op == "Mod" and np.dtype(common).kind == "f":
         # The sign is the divisor's; ONNX has only C's fmod for floats.
         return use.emit("Sub", a, use.emit("Mul", use.emit("Floor", use.emit("Div", a, b)), b))
-    if op.startswith("Bitwise") and use.build.opset < 18:
-        raise Refused(f"ONNX has bitwise operators from opset 18 on, and opset {use.build.opset} is asked for")
+    if op.startswith("Bitwise"):
+        op = _bitwise(use, op, common)
     return use.cast(use.emit(op, a, b), "bool" if op in _COMPARISONS else common, dtype)
+
+
+def _bitwise(use: Use, op: str, dtype: str) -> str:
+    """The operator on bits, which is the logical one of truth values."""
+    if dtype == "bool":
+        return op.removeprefix("Bitwise")
+    if use.build.opset < 18:
+        raise Refused(f"ONNX has bitwise operators from opset 18 on, and opset {use.build.opset} is asked for")
+    return op
+
+
+@mx("_npi_bitwise_not")
+def bitwise_not(use: Use) -> str:
+    """The other bits."""
+    return use.emit(_bitwise(use, "BitwiseNot", use.dtype), use.inputs[0])
 
 
 def _binary(op: str, names: str) -> None:
@@ -255,9 +270,11 @@ def truncate(use: Use) -> str:
     return use.emit("Mul", use.emit("Sign", use.inputs[0]), use.emit("Floor", use.emit("Abs", use.inputs[0])))
 
 
-@mx("_npi_isnan", "_npi_isinf", "_npi_isfinite")
+@mx("_npi_isnan", "_npi_isinf", "_npi_isfinite", "_npi_isposinf", "_npi_isneginf")
 def is_what(use: Use) -> str:
     """Which numbers are none, or infinite, or neither."""
+    if use.node.op in ("_npi_isposinf", "_npi_isneginf"):
+        return use.emit("IsInf", use.inputs[0], **{f"detect_{'negative' if 'pos' in use.node.op else 'positive'}": 0})
     if use.node.op == "_npi_isfinite":
         either = use.emit("Or", use.emit("IsNaN", use.inputs[0]), use.emit("IsInf", use.inputs[0]))
         return use.emit("Not", either)

@@ -162,6 +162,14 @@ def test_sizes_are_tried_until_the_oracle_takes_them() -> None:
     assert [each.shape for each in verify.verify(wide, right(wide))] == [(1, 1, 29), (3, 1, 413)]
 
 
+def test_smaller_numbers_are_tried_where_an_index_is_out_of_range() -> None:
+    """A table of two rows takes 0 and 1."""
+    rows = model(
+        "t = Constant <value_floats = [1.0, 2.0]> () y = Gather (t, x)", inputs="int64[n, 4] x", outputs="float[n, 4] y"
+    )
+    assert len(verify.verify(rows, right(rows))) == 2
+
+
 def test_a_model_that_no_size_suits_is_an_oracles_error() -> None:
     """Nothing can be said of it, and the first reason is given."""
     never = model("a = Constant <value_floats = [1.0, 2.0, 3.0]> () y = Add (x, a)")
