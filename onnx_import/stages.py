@@ -170,14 +170,15 @@ def plan(targets: list[Place], closing: TapeNode | None, parameters: Parameters,
     for level in sorted(set(levels.values())):
         members = [node for node in nodes if levels[id(node)] == level and node is not closing]
         heads = [(node, index) for node in members for index in range(len(node.outputs))]
-        if members and members[0].kind == "op":
+        is_symbol = bool(members) and members[0].kind == "op"
+        if is_symbol:
             heads = [(node, index) for node, index in heads if (id(node), index) in wanted]
+        places.update({(id(node), index): base + offset for offset, (node, index) in enumerate(heads)})
+        if is_symbol:
             stages.append(_symbol_stage(members, heads, places, base, parameters))
-        else:
+        else:  # some of which may read what others of the same level gave
             stages += [_host_stage(node, places, False) for node in members]
-        for node, index in heads:
-            places[id(node), index] = base
-            base += 1
+        base += len(heads)
     if closing is not None:
         stages.append(_host_stage(closing, places, True))
     return stages, places
