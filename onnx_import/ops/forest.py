@@ -13,11 +13,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from onnx_import import nd
+from onnx_import.dtypes import Array
 from onnx_import.errors import InvalidInput, InvalidModel
 from onnx_import.nd import Value
 
 MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER")
 """In the order in which version 5 of TreeEnsemble numbers them."""
+
+FEWER = 0.8
+"""The share of trees still being walked below which the others are set aside."""
 
 
 @dataclass
@@ -25,10 +29,16 @@ class Forest:
     """All trees' places: what is tested there, and the children for above, at most, and NaN."""
 
     dtype: str
+    size: int = 0
+    """Features that samples must have."""
+    width: int = 2
+    ways: Array = field(default_factory=lambda: np.zeros(0, np.int32))
+    tests: list[Array] = field(default_factory=list)
     features: list[int] = field(default_factory=list)
     thresholds: list[float] = field(default_factory=list)
     children: list[tuple[int, int, int]] = field(default_factory=list)
     roots: list[int] = field(default_factory=list)
+    depths: list[int] = field(default_factory=list)
 
     def leaf(self) -> int:
         """A new leaf's place."""
@@ -67,39 +77,52 @@ class Forest:
         self.children.append(children)
         return len(self.features) - 1
 
-    def depth(self) -> int:
-        """The most tests between a root and a leaf. Children have lower numbers than their parents."""
+    def finish(self) -> None:
+        """Once all places are there: the tables, and the trees in order of depth, the deepest first."""
         depths = [0] * len(self.features)
-        for place, children in enumerate(self.children):
+        for place, children in enumerate(self.children):  # have lower numbers than their parents
             if children[0] != place:
                 depths[place] = 1 + max(depths[child] for child in children)
-        return max((depths[root] for root in self.roots), default=0)
+        self.roots.sort(key=lambda root: -depths[root])
+        self.depths = [depths[root] for root in self.roots]
+        self.size = max(self.features, default=-1) + 1
+        if min(self.features, default=0) < 0:
+            raise InvalidModel("a tree tests a feature before the first")
+        ways = np.array(self.children, np.int32).reshape(-1, 3)
+        # NaN is never at most a threshold: it goes with what is above, unless somewhere it has a way of its own.
+        self.width = 3 if (ways[:, 2] != ways[:, 0]).any() else 2
+        self.ways = np.ascontiguousarray(ways[:, : self.width]).ravel()
+        self.tests = [np.array(self.features, np.int32), np.array(self.thresholds, self.dtype)]
 
 
 def leaves_of(forest: Forest, x: Value) -> Value:
-    """The place (int32) of the leaf that each sample reaches in each tree."""
-    if forest.features and max(forest.features) >= x.shape[1]:
-        raise InvalidInput(f"the trees test feature {max(forest.features)}; the samples have {x.shape[1]}")
-    roots = np.array(forest.roots, np.int32)
-    depth = forest.depth()
-    if not depth or not x.shape[0]:
-        return nd.expand(nd.constant(roots.reshape(1, -1)), (x.shape[0], len(roots)))
-    children = np.array(forest.children, np.int32)
-    has_way = bool((children[:, 2] != children[:, 0]).any())  # NaN is never at most the threshold: else it goes with above
-    ways = nd.constant((children if has_way else children[:, :2]).ravel())
-    features = nd.constant(np.array(forest.features, np.int32))
-    thresholds = nd.constant(np.array(forest.thresholds, forest.dtype))
+    """The place (int32) of the leaf that each sample reaches in each tree, the deepest tree first."""
+    if forest.size > x.shape[1]:
+        raise InvalidInput(f"the trees test {forest.size} features; the samples have {x.shape[1]}")
+    places = nd.constant(np.array(forest.roots, np.int32).reshape(1, -1))
+    if not x.shape[0] or not any(forest.depths):
+        return nd.expand(places, (x.shape[0], len(forest.roots)))
     flat, starts = nd.reshape(x, (x.size,)), _starts(x)
-    places = nd.constant(roots.reshape(1, -1))
-    for _ in range(depth):
-        seen = pick(flat, nd.add(starts, pick(features, places)))
-        way = nd.cast(nd.less_equal(seen, pick(thresholds, places)), "int32")
-        if has_way:
-            missing = nd.cast(nd.not_equal(seen, seen), "int32")
-            way = nd.add(way, nd.multiply(missing, nd.constant(np.int32(2))))
-        width = nd.constant(np.int32(3 if has_way else 2))
-        places = pick(ways, nd.add(nd.multiply(places, width), way))
-    return places
+    done: list[Value] = []
+    for level in range(forest.depths[0]):
+        walking = sum(depth > level for depth in forest.depths)
+        if walking < FEWER * places.shape[1]:  # the shallow trees are at their leaves
+            done.insert(0, nd.slice_axis(places, 1, walking, places.shape[1]))
+            places = nd.slice_axis(places, 1, 0, walking)
+        places = _step(forest, flat, starts, places)
+    return nd.concatenate([places, *done], 1)
+
+
+def _step(forest: Forest, flat: Value, starts: Value, places: Value) -> Value:
+    """The places one level further down."""
+    features, thresholds = (nd.constant(test) for test in forest.tests)
+    seen = pick(flat, nd.add(starts, pick(features, places)))
+    way = nd.cast(nd.less_equal(seen, pick(thresholds, places)), "int32")
+    if forest.width == 3:
+        missing = nd.cast(nd.not_equal(seen, seen), "int32")
+        way = nd.add(way, nd.multiply(missing, nd.constant(np.int32(2))))
+    firsts = nd.multiply(places, nd.constant(np.int32(forest.width)))
+    return pick(nd.constant(forest.ways), nd.add(firsts, way))
 
 
 def pick(table: Value, places: Value) -> Value:
