@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,12 +38,14 @@ def from_object(model: Any, options: Options) -> Any:
     _register_boosters()
     opsets = {"": options.opset or __max_supported_opset__, "ai.onnx.ml": ML_OPSET}
     export = functools.partial(convert_sklearn, model, initial_types=initial_types(model, options.example), target_opset=opsets)
-    try:
-        return export(options={"zipmap": False} if is_classifier(model) else None)
-    except NameError as error:
-        if "zipmap" not in str(error):
-            raise
-        return export()  # a classifier that has scores, and arrays already
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # the exporter reads attributes that scikit-learn will drop
+        try:
+            return export(options={"zipmap": False} if is_classifier(model) else None)
+        except NameError as error:
+            if "zipmap" not in str(error):
+                raise
+            return export()  # a classifier that has scores, and arrays already
 
 
 def initial_types(model: Any, example: Any = None) -> list[tuple[str, Any]]:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from onnx_import import frameworks
+from onnx_import.convert import convert
 from tests.integration.faults.server import ROOT, Server
 
 HERE = Path(__file__).parent
@@ -31,13 +33,16 @@ def keras_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def served(start: Start, tmp_path: Path) -> Served:
-    """A function that converts a model file by `ei convert`, serves the result, and gives its answers to inputs by name."""
+    """A function from a model to its served answers to inputs by name: a file goes by `ei convert`, an object by the library."""
 
-    def answers(path: Path, inputs: Mapping[str, Any], *flags: str) -> dict[str, Any]:
+    def answers(source: Any, inputs: Mapping[str, Any], *flags: str) -> dict[str, Any]:
         target = tmp_path / "converted"
-        command = [sys.executable, "-m", "container.cli", "convert", str(path), str(target), *flags]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-4000:]
+        if isinstance(source, Path):
+            command = [sys.executable, "-m", "container.cli", "convert", str(source), str(target), *flags]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr[-4000:]
+        else:
+            convert(frameworks.export(source), target)
         server = start(target)
         outputs = ask(server, inputs)
         assert server.stop() == 0
