@@ -8,6 +8,7 @@ import numpy as np
 
 from onnx_import.dtypes import Array
 from onnx_import.nd.elementwise import add, all_known, cast, divide, fold, maximum, multiply, sqrt, subtract
+from onnx_import.nd.kernels import rearranged
 from onnx_import.nd.linear import is_small_float, narrow, widen
 from onnx_import.nd.shaping import expand_dims, flip, pad, reshape, slice_axis, slices, transpose
 from onnx_import.nd.tape import emit, emit_many
@@ -40,6 +41,10 @@ def convolution(x: Value, weight: Value, bias: Value | None, windows: Windows, g
     padding = windows.before
     if not windows.is_plain:
         x, padding = pad_windows(x, windows, 0), (0,) * windows.rank
+    if windows.rank == 2 and groups == 1 and not windows.is_dilated:
+        faster = rearranged(x, weight, bias, (windows.strides[0], windows.strides[1]), (padding[0], padding[1]))
+        if faster is not None:
+            return faster
     return emit(
         "Convolution",
         [x, weight] if bias is None else [x, weight, bias],
