@@ -114,3 +114,9 @@ def test_swi_glu(alpha: float, dtype: str) -> None:
     """A gate and what it lets through."""
     x, y = numbers(dtype, 2, 3, 4), numbers(dtype, 2, 3, 4)[::-1].copy()
     check("SwiGLU", [x, y], {"alpha": alpha}, rtol=TOLERANCES[dtype], atol=1e-3 if dtype == "float16" else 1e-6)
+
+
+@pytest.mark.parametrize(("op", "attributes"), CASES, ids=str)
+def test_known_operands(op: str, attributes: dict[str, Any]) -> None:
+    """What is known when the graph is converted is computed then, to the same."""
+    check(op, [numbers("float32", 3, 4)], attributes, known=[0])

@@ -210,3 +210,14 @@ def test_shapes_that_do_not_fit() -> None:
     """Operands that do not broadcast are an error with both shapes."""
     with pytest.raises(OnnxImportError):
         check("Add", [np.ones((2, 3), np.float32), np.ones((2, 4), np.float32)], want=[np.ones(1)])
+
+
+@pytest.mark.parametrize("known", [[0], [1], [0, 1]], ids=str)
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int64", "uint32", "uint64", "float32"])
+@pytest.mark.parametrize("op", ["Add", "Sub", "Mul", "Div", "Max", "Mod"])
+def test_known_operands(op: str, dtype: str, known: list[int]) -> None:
+    """What is known when the graph is converted gives the same as what is fed, one number too."""
+    x, y = pairs(dtype) if dtype != "float32" else (np.linspace(-3, 3, 40, dtype=dtype), np.full(40, 0.7, dtype))
+    attributes = {"fmod": 1} if op == "Mod" else {}
+    check(op, [x[:40], y[:40]], attributes, known=known)
+    check(op, [x[:40], y[:1].reshape(())], attributes, known=known)

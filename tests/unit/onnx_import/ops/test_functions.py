@@ -38,7 +38,7 @@ def test_bfloat16(op: str) -> None:
     check(op, [numbers("bfloat16")], rtol=TOLERANCES["bfloat16"], atol=1e-6)
 
 
-@pytest.mark.parametrize("op", sorted(FUNCTIONS))
+@pytest.mark.parametrize("op", ["Ceil", "Erf", "Tan"])
 @pytest.mark.parametrize("shape", [(), (2, 0, 3), (1, 2, 3, 1, 2, 1)], ids=str)
 def test_shapes(op: str, shape: tuple[int, ...]) -> None:
     """Scalars, empty tensors and many axes."""
@@ -50,3 +50,9 @@ def test_round_ties() -> None:
     x = np.array([0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 8388609.0, -0.2, 4194304.5], np.float32)
     prepared = check("Round", [x])
     assert np.signbit(prepared.run([x])[0]).tolist() == np.signbit(np.rint(x)).tolist()
+
+
+@pytest.mark.parametrize("op", sorted(set(FUNCTIONS) - {"Acos", "Acosh", "Asin", "Atanh", "Log", "Sqrt"}))
+def test_known_operands(op: str) -> None:
+    """What is known when the graph is converted is computed then, to the same."""
+    check(op, [numbers("float32", (3, 4))], known=[0], atol=1e-6)

@@ -29,8 +29,7 @@ def given(axes: Any) -> list[Any]:
     return [] if axes is None else [np.array(axes, np.int64)]
 
 
-@pytest.mark.parametrize("keepdims", [0, 1])
-@pytest.mark.parametrize("axes", AXES, ids=str)
+@pytest.mark.parametrize(("axes", "keepdims"), [(axes, place % 2) for place, axes in enumerate(AXES)], ids=str)
 @pytest.mark.parametrize("op", OPS)
 def test_axes_as_input(op: str, axes: Any, keepdims: int) -> None:
     """Any axes, in any order and from either end, kept or not."""
@@ -144,7 +143,7 @@ def test_no_place_in_nothing() -> None:
 @pytest.mark.parametrize("op", ["CumSum", "CumProd"])
 @pytest.mark.parametrize("exclusive", [0, 1])
 @pytest.mark.parametrize("reverse", [0, 1])
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int32", "int64", "uint32", "uint64"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int32", "uint64"])
 def test_cumulative(op: str, exclusive: int, reverse: int, dtype: str) -> None:
     """Sums and products so far, with or without the number itself, from either end; whole ones wrap around."""
     x = numbers(dtype, 2, 7, 3)
@@ -170,8 +169,8 @@ def test_squares_of_whole_numbers(dtype: str) -> None:
     check("ReduceSumSquare", [x, np.array([1])], {"keepdims": 0}, want=[(x * x).sum(1, dtype=dtype)])
 
 
-@pytest.mark.parametrize("axes", [None, [1], [-1], [0, 2], [1, 2]], ids=str)
-@pytest.mark.parametrize("op", ["Sum", "Mean", "L2", "LogSumExp"])
+@pytest.mark.parametrize("axes", [None, [1], [0, 2]], ids=str)
+@pytest.mark.parametrize("op", ["Sum", "Mean", "LogSumExp"])
 def test_long_sums(op: str, axes: Any) -> None:
     """Sums that are taken as products are as exact, and infinities and NaN pass."""
     x = np.random.default_rng(3).uniform(0, 1, (9, 70, 31)).astype(np.float32)
@@ -180,3 +179,10 @@ def test_long_sums(op: str, axes: Any) -> None:
     if op != "LogSumExp":
         x[0, 0, 0], x[1, 1, 1] = np.inf, np.nan
         check(f"Reduce{op}", [x, *given(axes)], {})
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_known_operands(op: str) -> None:
+    """What is known when the graph is converted is reduced then, to the same."""
+    check(f"Reduce{op}", [numbers("float32", 2, 3, 4), np.array([0, 2])], {}, known=[0, 1])
+    check(f"Reduce{op}", [numbers("float16", 2, 3, 4), np.array([1])], {"keepdims": 0}, known=[1], rtol=2e-3)
