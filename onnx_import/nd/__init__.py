@@ -11,6 +11,7 @@ from onnx_import.nd.ordering import *  # noqa: F403
 from onnx_import.nd.recurrent import *  # noqa: F403
 from onnx_import.nd.reducing import *  # noqa: F403
 from onnx_import.nd.resampling import *  # noqa: F403
+from onnx_import.nd.sampling import *  # noqa: F403
 from onnx_import.nd.shaping import *  # noqa: F403
 from onnx_import.nd.tape import emit as emit
 from onnx_import.nd.tape import emit_many as emit_many
