@@ -94,7 +94,7 @@ def test_where_of_every_shape(shapes: Any) -> None:
         check("Where", [condition, values(dtype, shapes[1], 6), values(dtype, shapes[2], 7)])
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", ["bool", "uint16", "uint64", "float32"])
 @pytest.mark.parametrize("shapes", [((50, 100), (50, 100), ()), ((1, 100), (50, 1), (50, 100)), ((50, 1), (), (100,))], ids=str)
 def test_where_of_many(dtype: str, shapes: Any) -> None:
     """Large operands, of one shape or not; what is not chosen leaves no NaN behind."""

@@ -37,7 +37,7 @@ def test_axes_as_input(op: str, axes: Any, keepdims: int) -> None:
 
 
 @pytest.mark.parametrize("opset", [1, 12])
-@pytest.mark.parametrize("axes", [None, [1], [-1, 0]], ids=str)
+@pytest.mark.parametrize("axes", [None, [-1, 0]], ids=str)
 @pytest.mark.parametrize("op", OPS)
 def test_axes_as_attribute(op: str, axes: Any, opset: int) -> None:
     """Before opset 18 (for ReduceSum 13) axes are an attribute."""
@@ -55,7 +55,7 @@ def test_no_axes(op: str) -> None:
 
 
 @pytest.mark.parametrize("op", OPS)
-@pytest.mark.parametrize("dtype", ["int32", "int64", "uint32", "uint64", "float16", "float64"])
+@pytest.mark.parametrize("dtype", ["int32", "uint64", "float16", "float64"])
 def test_types(op: str, dtype: str) -> None:
     """Whole numbers stay whole, and 16-bit floats are summed in float32."""
     if "int" in dtype and op in ("LogSum", "LogSumExp", "SumSquare"):
@@ -116,7 +116,7 @@ def test_image_means() -> None:
 
 @pytest.mark.parametrize("op", ["ArgMax", "ArgMin"])
 @pytest.mark.parametrize("last", [0, 1])
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int8", "uint8", "int32", "int64", "uint64"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int64", "uint64"])
 def test_places(op: str, last: int, dtype: str) -> None:
     """The first or the last of equal ones, of any type, on any axis."""
     x = numbers(dtype, 4, 5, 3)
