@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from onnx_import.dtypes import CARRIERS, Array
+from onnx_import.fusion import fuse
 from onnx_import.nd.value import TapeNode
 from serving.backends.mxnet import Executor, first_line, numpy_shapes
 from serving.backends.mxnet_import import import_mxnet
@@ -201,11 +202,12 @@ def _symbol_stage(
 ) -> SymbolStage:
     """Nodes as one symbol, whose heads fill the slots from `base` on."""
     writer = _Writer(places)
-    for node in members:
+    fused, ends = fuse(members, heads)
+    for node in fused:
         writer.add(node)
     outputs = [(node.outputs[index][0] or (), node.outputs[index][1]) for node, index in heads]
     slots = range(base, base + len(heads))
-    return SymbolStage(writer.text(heads), writer.constants, writer.feeds, outputs, slots, parameters)
+    return SymbolStage(writer.text(ends), writer.constants, writer.feeds, outputs, slots, parameters)
 
 
 class _Writer:

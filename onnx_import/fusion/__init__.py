@@ -1,0 +1,35 @@
+"""Fewer and faster MXNet nodes for the same values: rewrites of a symbol's nodes before it is written.
+
+    lowered nodes -> rules, again and again until none applies -> nodes
+
+A rule looks at one node and what feeds it, and says whether it replaced something. What it puts there answers the same
+within float rounding, for any number of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from onnx_import.fusion import activations, biases, layouts, scalars
+from onnx_import.fusion.rewriting import Place, Rewriting, Rules
+from onnx_import.nd.value import TapeNode
+
+RULES: list[Rules] = [layouts.RULES, scalars.RULES, biases.RULES, activations.RULES]
+"""By the MXNet operator that they look at."""
+ROUNDS = 20
+"""Rules that undid each other would go on for ever."""
+
+
+def fuse(members: Sequence[TapeNode], heads: Sequence[Place]) -> tuple[list[TapeNode], list[Place]]:
+    """New nodes for those of a symbol, and its heads among them."""
+    rewriting = Rewriting(members, heads)
+    for _ in range(ROUNDS):
+        changed = False
+        for node in list(rewriting.nodes):
+            for rule in (rule for rules in RULES for rule in rules.get(node.op, ())):
+                if rewriting.is_alive(node):
+                    changed = rule(rewriting, node) or changed
+        rewriting.sweep()
+        if not changed:
+            break
+    return rewriting.nodes, rewriting.heads
