@@ -247,6 +247,8 @@ def export(directory: str | Path, target: str | Path, opset: int | None = None) 
 
     Nothing is left where they differ. Sizes that are open to MXNet but not to the ONNX model are closed.
     """
+    if Path(target).is_dir():
+        raise InvalidInput(f"{target} is a folder: name the ONNX file to write")
     model = read(Path(directory))
     problem: OnnxImportError | None = None
     for level in model.levels:

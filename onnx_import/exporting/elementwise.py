@@ -208,11 +208,9 @@ def hypotenuse(use: Use) -> str:
 
 @mx("_npi_copysign")
 def copysign(use: Use) -> str:
-    """The size of one with the sign of the other; the sign of a zero is told by its reciprocal."""
-    size, sign = use.emit("Abs", use.inputs[0]), use.inputs[1]
-    zero = _number(use, 0)
-    below = use.emit("Less", use.emit("Where", use.emit("Equal", sign, zero), use.emit("Reciprocal", sign), sign), zero)
-    return use.emit("Where", below, use.emit("Neg", size), size)
+    """The size of one with the sign of the other; MXNet does not look at the sign of a zero."""
+    size = use.emit("Abs", use.inputs[0])
+    return use.emit("Where", use.emit("Less", use.inputs[1], _number(use, 0)), use.emit("Neg", size), size)
 
 
 @mx("_npi_ldexp", "_npi_ldexp_scalar", "_npi_rldexp_scalar")

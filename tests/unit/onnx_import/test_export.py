@@ -81,6 +81,13 @@ def test_other_opsets_are_refused(saved: Saved, opset: int) -> None:
         export.export(directory, directory / "out.onnx", opset=opset)
 
 
+def test_a_folder_is_no_file_to_write(saved: Saved) -> None:
+    """Said before any work."""
+    directory = saved(perceptron(), (1, 4))
+    with pytest.raises(InvalidInput, match="is a folder"):
+        export.export(directory, directory)
+
+
 def test_pictures_of_any_size_stay_open_where_the_network_takes_them(saved: Saved) -> None:
     """A global pooling leaves no trace of the size."""
     nn = import_mxnet().gluon.nn

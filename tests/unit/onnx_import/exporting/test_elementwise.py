@@ -203,6 +203,39 @@ def test_bits_need_opset_18(name: str) -> None:
         export_op(text, shapes, feeds=feeds, opset=17)
 
 
+def test_bits_of_truth_values_are_logic_in_any_opset() -> None:
+    """What converted models make of Or."""
+    feeds = {"x": np.array([True, False]), "y": np.array([False, False])}
+    model, _ = export_op(numpy_op("_npi_bitwise_or", 2), {"x": (2,), "y": (2,)}, feeds=feeds)
+    assert ops(model) == ["Or"]
+    assert ops(export_op(numpy_op("_npi_bitwise_not"), {"x": (2,)}, feeds={"x": feeds["x"]})[0]) == ["Not"]
+
+
+def test_signs_are_copied_as_mxnet_does() -> None:
+    """Minus zero is a zero to it."""
+    feeds = {"x": np.array([1, -2, 3, 4], np.float32), "y": np.array([-0.0, 0.0, -5, np.inf], np.float32)}
+    assert export_op(numpy_op("_npi_copysign", 2), {"x": (4,), "y": (4,)}, feeds=feeds)[1][0].ok
+
+
+@pytest.mark.parametrize("name", ["isposinf", "isneginf", "isinf", "isnan"])
+def test_infinities_are_told_apart(name: str) -> None:
+    """By their signs."""
+    feeds = {"x": np.array([np.inf, -np.inf, np.nan, 0], np.float32)}
+    assert export_op(numpy_op(f"_npi_{name}"), {"x": (4,)}, feeds=feeds)[1][0].ok
+
+
+@pytest.mark.parametrize("name", ["ldexp_scalar", "rldexp_scalar"])
+def test_powers_of_two_multiply(name: str) -> None:
+    """The number is either factor."""
+    assert export_op(numpy_op(f"_npi_{name}", scalar="3"), ROWS)[1]
+
+
+def test_dropping_while_inferring_is_refused() -> None:
+    """A model that draws cannot be proved."""
+    with pytest.raises(UnsupportedModel, match="drops while it infers"):
+        export_op(lambda s, x: s.Dropout(x, mode="always") + 1, ROWS)
+
+
 def test_whole_numbers_stay_whole() -> None:
     """A sum of integers is one of integers, as ONNX wants both of one type."""
     _, found = export_op(lambda s, x: x + 2, {"x": (3,)}, feeds={"x": np.arange(3, dtype=np.int32)})

@@ -55,6 +55,14 @@ def test_elements_at_tuples_of_indices() -> None:
     assert export_op(lambda s, x, i: s.gather_nd(x, i), ROWS, index, feeds)[1][0].ok
 
 
+def test_rows_are_replaced() -> None:
+    """By number."""
+    feeds = {"x": np.zeros((4, 2), np.float32), "y": np.ones((2, 2), np.float32)}
+    index = {"i": np.array([3, 0], np.int64)}
+    build = lambda s, x, y, i: s.contrib.index_copy(x, i, y)  # noqa: E731
+    assert export_op(build, {"x": (4, 2), "y": (2, 2)}, index, feeds)[1][0].ok
+
+
 def test_samples_end_where_their_lengths_say() -> None:
     """SequenceReverse with lengths."""
     feeds = {"x": np.arange(24, dtype=np.float32).reshape(3, 2, 4), "n": np.array([2, 3], np.float32)}

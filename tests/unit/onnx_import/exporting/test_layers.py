@@ -111,6 +111,16 @@ def test_layer_norm_is_one_node_where_the_opset_has_it(opset: int, is_whole: boo
     assert (ops(model) == ["LayerNormalization"]) == is_whole
 
 
+def test_statistics_of_a_layer_come_on_request() -> None:
+    """The mean and the deviation."""
+
+    def build(s: Any, x: Any, g: Any, b: Any) -> Any:
+        return s.Group(list(s.LayerNorm(x, g, b, output_mean_var=True)))
+
+    model, _ = export_op(build, SERIES, {"g": (4,), "b": (4,)})
+    assert len(model.graph.output) == 3
+
+
 NORMS = {
     "layer-of-another-axis": (lambda s, x, g, b: s.LayerNorm(x, g, b, axis=1), SERIES, {"g": (3,), "b": (3,)}),
     "instance": (lambda s, x, g, b: s.InstanceNorm(x, g, b), PICTURE, {"g": (3,), "b": (3,)}),
