@@ -1,7 +1,6 @@
 """Activation functions. Those of float32 that MXNet runs through oneDNN come as its one operator, which fuses with what is before.
 
-oneDNN's relu makes 0 of NaN, and its softmax leaves other numbers beside a NaN what they are: so do other runtimes. 16-bit
-floats are computed in float32.
+16-bit floats are computed in float32.
 """
 
 from __future__ import annotations
@@ -16,16 +15,25 @@ from onnx_import.dtypes import Array, is_float
 from onnx_import.nd import Value
 from onnx_import.registry import op
 
+FUSING = ("Convolution", "FullyConnected", "BatchNorm", "elemwise_add")
+"""MXNet's operators that oneDNN runs together with a relu behind them."""
 SELU = (1.67326319217681884765625, 1.05070102214813232421875)
 """ONNX's and MXNet's alpha and gamma."""
 
 
-@op("Relu", since=1)
+@op("Relu", since=1, limits="NaN that a convolution, product or sum gives becomes 0")
 def relu(x: Value) -> Value:
     """x, or 0 where it is below."""
-    if x.dtype == "float32" and not x.is_known:
-        return nd.emit("Activation", [x], x.shape, x.dtype, act_type="relu")
+    if x.node is not None and x.node.op in FUSING:
+        return _fused_relu(x)
     return nd.maximum(x, nd.zeros((), x.dtype))
+
+
+def _fused_relu(x: Value) -> Value:
+    """oneDNN's: five times as fast, and one node with what is before; it makes 0 of NaN."""
+    if x.is_known or x.dtype != "float32":
+        return nd.maximum(x, nd.zeros((), x.dtype))
+    return nd.emit("Activation", [x], x.shape, x.dtype, act_type="relu")
 
 
 @op("LeakyRelu", since=1)
@@ -71,7 +79,7 @@ def p_relu_by_channel(x: Value, slope: Value) -> Value:
 def p_relu(x: Value, slope: Value) -> Value:
     """x, or slope * x where it is below 0."""
     if x.dtype == "float32":  # three cheap operators in place of one that is dear
-        return nd.add(relu(x), nd.multiply(nd.minimum(x, _number(0, x)), slope))
+        return nd.add(_fused_relu(x), nd.multiply(nd.minimum(x, _number(0, x)), slope))
     return nd.where(nd.less(x, _number(0, x)), nd.multiply(x, slope), x)
 
 

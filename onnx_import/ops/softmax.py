@@ -63,14 +63,14 @@ def _log_softmax(x: Array, axis: int) -> Array:
     return np.asarray(rest - np.log(np.exp(rest).sum(axis, keepdims=True)))
 
 
-def _register(name: str, function: AlongAxis) -> None:
+def _register(name: str, function: AlongAxis, limits: str = "") -> None:
     """Both meanings of an operator: its default axis is ONNX's."""
 
-    @op(name, since=13)
+    @op(name, since=13, limits=limits)
     def converter(x: Value, *, axis: int) -> Value:
         return function(x, axis)
 
-    @op(name, since=1)
+    @op(name, since=1, limits=limits)
     def flattening(x: Value, *, axis: int) -> Value:
         axis = axis % x.rank if axis < 0 else axis
         if axis == x.rank - 1:
@@ -79,6 +79,7 @@ def _register(name: str, function: AlongAxis) -> None:
         return nd.reshape(function(flat, -1), x.shape)
 
 
-_register("Softmax", softmax_along)
-_register("LogSoftmax", log_softmax_along)
+LIMITS = "NaN or infinity makes NaN of itself alone, not of what it is normalised with"
+_register("Softmax", softmax_along, LIMITS)
+_register("LogSoftmax", log_softmax_along, LIMITS)
 _register("Hardmax", hardmax_along)

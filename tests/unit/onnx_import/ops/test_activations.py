@@ -120,3 +120,12 @@ def test_swi_glu(alpha: float, dtype: str) -> None:
 def test_known_operands(op: str, attributes: dict[str, Any]) -> None:
     """What is known when the graph is converted is computed then, to the same."""
     check(op, [numbers("float32", 3, 4)], attributes, known=[0])
+
+
+@pytest.mark.parametrize(
+    "op", ["Relu", "LeakyRelu", "Elu", "Sigmoid", "Tanh", "HardSigmoid", "Softplus", "PRelu", "Clip", "Celu"]
+)
+def test_not_a_number(op: str) -> None:
+    """NaN goes through, and infinities are numbers."""
+    x = np.array([np.nan, np.inf, -np.inf, 1.0, -1.0], np.float32)
+    check(op, [x, np.array(0.5, np.float32)] if op in ("PRelu", "Clip") else [x])
