@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 
 from onnx_import import artifact, feeds, lower, passes, verify, weights
+from onnx_import.dtypes import true_dtype
 from onnx_import.errors import InvalidInput, InvalidModel, OnnxImportError, Problem, UnsupportedModel
 from onnx_import.graph import Graph, Type, ValueInfo
 from onnx_import.loader import load
@@ -131,19 +132,31 @@ def _shape(model: onnx.ModelProto, shapes: Mapping[str, tuple[int | None, ...]])
 def _lower(program: Program, options: Options) -> tuple[artifact.Lowered, dict[str, Any]]:
     """The graph traced at the first sizes that it takes, and at others to see what its symbol covers; and the feeds used."""
     loose = Program(_with_open_rows(program.graph), program.parameters)
-    dims = feeds.open_dims(loose.graph)
+    dims, values = feeds.open_dims(loose.graph), _typed(program.graph, options.values)
     problem: OnnxImportError | None = None
     for sizes in feeds.ladder(loose.graph, batch=1):
         two, rows = ({name: size + more * (dims[name] == "batch") for name, size in sizes.items()} for more in (1, 2))
         grown = {name: size + (2 if dims[name] == "batch" else 32) for name, size in sizes.items()}
         chosen = {"one": sizes, "two": two, "rows": rows, "any": grown}
-        fed = {name: {**feeds.seeded(loose.graph, 0, each), **options.values} for name, each in chosen.items()}
+        fed = {name: {**feeds.seeded(loose.graph, 0, each), **values} for name, each in chosen.items()}
         try:
             return artifact.widen(loose, artifact.lower(loose, fed["one"], fed), fed["one"], fed), fed["one"]
         except (InvalidInput, InvalidModel) as error:
             problem = problem or error
     assert problem is not None
     raise problem
+
+
+def _typed(graph: Graph, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Given values in the dtypes of their inputs: JSON knows neither float32 nor int32."""
+    kinds = {info.name: info.type for info in graph.inputs}
+    unknown = sorted(set(values) - set(kinds))
+    if unknown:
+        raise InvalidInput(f"the model has no input {unknown[0]!r}; it has {list(kinds)}")
+    return {
+        name: np.asarray(value).astype(true_dtype(kinds[name].dtype)) if kinds[name].kind == "tensor" else value
+        for name, value in values.items()
+    }
 
 
 def _with_open_rows(graph: Graph) -> Graph:

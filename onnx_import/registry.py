@@ -86,15 +86,20 @@ def converters() -> list[Converter]:
 
 
 def table() -> list[dict[str, str]]:
-    """Every registration as a row: operator, the opsets that it holds for, limits."""
+    """Every operator as a row, or as several where its forms have limits of their own: opsets that they hold for, limits."""
     rows = []
-    for domain, name in sorted({(c.domain, c.op) for c in converters()}):
-        versions = sorted(_CONVERTERS[domain, name])
-        for version, until in zip(versions, [*versions[1:], 0], strict=True):
+    for domain, name in sorted(_names()):
+        found = _CONVERTERS[domain, name]
+        versions = sorted(found)
+        starts = [v for at, v in enumerate(versions) if not at or found[v].limits != found[versions[at - 1]].limits]
+        for version, until in zip(starts, [*starts[1:], 0], strict=True):
             opsets = f"{version}+" if not until else f"{version}-{until - 1}" if until - 1 > version else str(version)
-            operator = f"{domain}.{name}" if domain else name
-            rows.append({"operator": operator, "opsets": opsets, "limits": _CONVERTERS[domain, name][version].limits})
+            rows.append({"operator": f"{domain}.{name}" if domain else name, "opsets": opsets, "limits": found[version].limits})
     return rows
+
+
+def _names() -> set[tuple[str, str]]:
+    return {(converter.domain, converter.op) for converter in converters()}
 
 
 def load() -> None:
