@@ -7,6 +7,8 @@ from onnx_import.nd.value import TapeNode
 
 OPERATORS = ("_plus_scalar", "_minus_scalar", "_rminus_scalar", "_mul_scalar", "_div_scalar")
 FLOATS = ("float32", "float64")
+LARGE = 1e5
+"""Beyond it a number may be there for its rounding: `(x + 2**23) - 2**23` is no x."""
 
 
 def line_of(node: TapeNode) -> tuple[float, float] | None:
@@ -14,6 +16,8 @@ def line_of(node: TapeNode) -> tuple[float, float] | None:
     if node.op not in OPERATORS or node.outputs[0][1] not in FLOATS:
         return None
     number = float(node.attrs["scalar"])
+    if abs(number) > LARGE:
+        return None
     lines = {
         "_plus_scalar": (1.0, number),
         "_minus_scalar": (1.0, -number),
