@@ -1,6 +1,8 @@
-"""Operators that onnx's reference evaluator gets wrong in every opset."""
+"""Operators that onnx's reference evaluator gets wrong in every opset, or lacks."""
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 
@@ -23,3 +25,21 @@ def one_hot(indices: Array, depth: Array, values: Array, *, axis: int) -> Array:
     lines = np.expand_dims(index, axis if axis >= 0 else axis % (indices.ndim + 1))
     numbers = np.arange(count).reshape([-1 if at == axis % lines.ndim else 1 for at in range(lines.ndim)])
     return np.where(lines == numbers, values[1], values[0]).astype(values.dtype)
+
+
+@own("MaxRoiPool")
+def max_roi_pool(x: Array, rois: Array, *, pooled_shape: list[int], spatial_scale: float) -> Array:
+    """The largest of each cell of a grid over each region; regions are `batch, x1, y1, x2, y2`, both ends included."""
+    y = np.zeros((len(rois), x.shape[1], *pooled_shape), x.dtype)
+    for at, (batch, *corners) in enumerate(rois):
+        # Halves go away from zero, as C rounds.
+        x1, y1, x2, y2 = (int(np.floor(corner * spatial_scale + 0.5)) for corner in corners)
+        spans = [(y1, max(1, y2 - y1 + 1), x.shape[2]), (x1, max(1, x2 - x1 + 1), x.shape[3])]
+        for cell in itertools.product(*map(range, pooled_shape)):
+            cuts = []
+            for place, count, (start, length, limit) in zip(cell, pooled_shape, spans, strict=True):
+                first, last = start + place * length // count, start - (-(place + 1) * length // count)
+                cuts.append(slice(min(max(first, 0), limit), min(max(last, 0), limit)))
+            part = x[int(batch), :, cuts[0], cuts[1]]
+            y[(at, slice(None), *cell)] = part.max(axis=(1, 2)) if part.size else 0
+    return y

@@ -24,3 +24,10 @@ def test_one_hot_lies_along_its_axis(axis: int) -> None:
     """A depth of 2.9 is 2; -1 is the last, 5 is none."""
     found = ask("OneHot", [np.array([0, -1, 5]), np.array(2.9, np.float32), np.array([0, 7])], 11, axis=axis)
     assert (found if axis else found.T).tolist() == [[7, 0], [0, 7], [0, 0]]
+
+
+def test_regions_are_pooled_cell_by_cell() -> None:
+    """Both ends of a region are in it; cells share rows where sizes do not divide."""
+    x = np.arange(36, dtype=np.float32).reshape(1, 1, 6, 6)
+    found = ask("MaxRoiPool", [x, np.array([[0, 0, 0, 4, 4]], np.float32)], 1, pooled_shape=[2, 2])
+    assert found.ravel().tolist() == [14, 16, 26, 28]
