@@ -11,18 +11,43 @@ from onnx_import.nd.value import TapeNode
 PRODUCTS = ("elemwise_mul", "broadcast_mul")
 
 
+def bounded(rewriting: Rewriting, node: TapeNode) -> tuple[Place, float, float] | None:
+    """What a node cuts to a range, and the range: a clip, or the smaller of a number and the larger of a number and it."""
+    if node.op == "clip":
+        return node.inputs[0], float(node.attrs["a_min"]), float(node.attrs["a_max"])
+    ops = ("_npi_minimum_scalar", "_npi_maximum_scalar")
+    inner = node_of(node.inputs[0], ops[node.op == ops[0]])
+    if inner is None or not rewriting.is_private((inner, 0)):
+        return None
+    one, other = float(node.attrs["scalar"]), float(inner.attrs["scalar"])
+    low, high = (other, one) if node.op == ops[0] else (one, other)
+    return (inner.inputs[0], low, high) if low < high else None
+
+
 def hard_sigmoid(rewriting: Rewriting, node: TapeNode) -> bool:
-    """What is cut to 0 to u, of s * x + t, becomes u times a hard sigmoid; without a shift it stays, as convolutions take it in."""
-    if dtype_of((node, 0)) != "float32":
+    """What is cut to 0 to u, of s * x + t, becomes u times a hard sigmoid."""
+    found = bounded(rewriting, node)
+    if found is None or dtype_of((node, 0)) != "float32":
         return False
-    low, high = float(node.attrs["a_min"]), float(node.attrs["a_max"])
-    base, scale, shift = peel(rewriting, node.inputs[0])
-    if low != 0 or not 0 < high < math.inf or base is node.inputs[0] or not shift:
+    place, low, high = found
+    base, scale, shift = peel(rewriting, place)
+    if low != 0 or not 0 < high < math.inf or base is place or not shift:
         return False
     new = rewriting.make("hard_sigmoid", [base], (node, 0), alpha=scale / high, beta=shift / high)
     if high != 1:
         new = rewriting.make("_mul_scalar", [new], (node, 0), scalar=high)
     return rewriting.replace((node, 0), new)
+
+
+def relu_with_limit(rewriting: Rewriting, node: TapeNode) -> bool:
+    """What a convolution gives, cut at 0 and above, is a clip, which oneDNN's convolution takes in."""
+    found = bounded(rewriting, node) if node.op != "clip" else None
+    if found is None or dtype_of((node, 0)) != "float32":
+        return False
+    place, low, high = found
+    if low != 0 or not node_of(place, "Convolution", "BatchNorm") or not rewriting.is_private(place):
+        return False
+    return rewriting.replace((node, 0), rewriting.make("clip", [place], (node, 0), a_min=low, a_max=high))
 
 
 def gelu(rewriting: Rewriting, node: TapeNode) -> bool:
@@ -118,6 +143,8 @@ def _is(number: float, wanted: float) -> bool:
 
 RULES: Rules = {
     "clip": [hard_sigmoid],
+    "_npi_minimum_scalar": [hard_sigmoid, relu_with_limit],
+    "_npi_maximum_scalar": [hard_sigmoid, relu_with_limit],
     "elemwise_mul": [gelu, gelu_by_tanh],
     "broadcast_mul": [gelu],
 }

@@ -41,6 +41,8 @@ def line_by_channel(node: TapeNode, at: int, axis: int) -> tuple[Array | float, 
     numbers = by_channel(array, shape, axis)
     if numbers is None or (node.op in QUOTIENTS and not numbers.all()):
         return None
+    if node.op in SUMS + DIFFERENCES and not np.all(abs(numbers) <= scalars.LARGEST_SHIFT):
+        return None
     if node.op in SUMS:
         return 1.0, numbers
     if node.op in DIFFERENCES:
@@ -64,7 +66,7 @@ def _absorb(rewriting: Rewriting, node: TapeNode, base: TapeNode, line: tuple[Ar
     scale, shift = line
     weight, bias = array_of(base.inputs[1]), array_of(base.inputs[2]) if len(base.inputs) > 2 else None
     is_scaled = not (isinstance(scale, float) and scale == 1)
-    if (is_scaled and (weight is None or weight.size > LARGEST)) or (len(base.inputs) > 2 and bias is None):
+    if (is_scaled and not _is_scalable(weight)) or (len(base.inputs) > 2 and bias is None):
         return False
     count = shape_of((base, 0))[-1 if base.op == "FullyConnected" else 1]
     dtype = dtype_of((base, 0))
@@ -82,6 +84,11 @@ def _absorb(rewriting: Rewriting, node: TapeNode, base: TapeNode, line: tuple[Ar
     return rewriting.replace((node, 0), clone(rewriting, base, inputs, (node, 0)))
 
 
+def _is_scalable(weight: Array | None) -> bool:
+    """Whether a factor may go into weights: not into whole numbers, whose sums are exact, as quantized models count on."""
+    return weight is not None and weight.size <= LARGEST and bool(np.any(weight != np.rint(weight)))
+
+
 def _scaled(weight: Array, numbers: Array, groups: int) -> Array:
     """Each filter times its number; those of a Deconvolution lie on axis 1, a group after the other."""
     if not groups:
@@ -94,7 +101,7 @@ def _scaled(weight: Array, numbers: Array, groups: int) -> Array:
 def before(rewriting: Rewriting, node: TapeNode) -> bool:
     """`(scale * x + shift) @ w` becomes `x @ (scale * w) + (shift @ w)`, but for a shift that padding would not have got."""
     place, weight = node.inputs[0], array_of(node.inputs[1])
-    if place[0].kind != "op" or not rewriting.is_private(place) or weight is None or weight.size > LARGEST:
+    if place[0].kind != "op" or not rewriting.is_private(place) or not _is_scalable(weight):
         return False
     is_full = node.op == "FullyConnected"
     for at, source in enumerate(place[0].inputs):

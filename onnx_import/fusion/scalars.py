@@ -7,6 +7,8 @@ from onnx_import.nd.value import TapeNode
 
 OPERATORS = ("_plus_scalar", "_minus_scalar", "_rminus_scalar", "_mul_scalar", "_div_scalar")
 FLOATS = ("float32", "float64")
+LARGEST_SHIFT = 65536.0
+"""Larger numbers are added, and taken away again, to round: such sums stay as they are."""
 LARGE = 1e5
 """Beyond it a number may be there for its rounding: `(x + 2**23) - 2**23` is no x."""
 
@@ -42,19 +44,12 @@ def peel(rewriting: Rewriting, place: Place) -> tuple[Place, float, float]:
 
 
 def join(rewriting: Rewriting, node: TapeNode) -> bool:
-    """Two scalar nodes of one kind, one after the other, become one."""
+    """Two factors, one after the other, become one."""
     line, before = line_of(node), node.inputs[0]
     inner = line_of(before[0]) if before[0].kind == "op" and rewriting.is_private(before) else None
-    if line is None or inner is None:
+    if line is None or inner is None or line[1] or inner[1]:
         return False
-    scale, shift = line[0] * inner[0], line[0] * inner[1] + line[1]
-    source = before[0].inputs[0]
-    if shift == 0:
-        new = rewriting.make("_mul_scalar", [source], (node, 0), scalar=scale)
-    elif scale == 1:
-        new = rewriting.make("_plus_scalar", [source], (node, 0), scalar=shift)
-    else:
-        return False
+    new = rewriting.make("_mul_scalar", [before[0].inputs[0]], (node, 0), scalar=line[0] * inner[0])
     return rewriting.replace((node, 0), new)
 
 
