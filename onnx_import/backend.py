@@ -52,7 +52,8 @@ class MXNetBackend(Backend):
         version = kwargs.get("opset_version", onnx.defs.onnx_opset_version())
         graph = onnx.helper.make_graph([node], "node", made, ends)
         model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid(node.domain, version)])
-        return cls.prepare(model, device).run(dict(zip(names, arrays, strict=True)))
+        # An output must have a type: that which ONNX infers.
+        return cls.prepare(onnx.shape_inference.infer_shapes(model), device).run(dict(zip(names, arrays, strict=True)))
 
     @classmethod
     def supports_device(cls, device: str) -> bool:
