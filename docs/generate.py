@@ -1,4 +1,4 @@
-"""Write the pages that are outputs: docs/settings.md, from serving/settings.py.
+"""Write the pages that are outputs: docs/settings.md, from serving/settings.py; docs/operators.md, from the registry.
 
     make docs
 
@@ -30,9 +30,40 @@ off); as a flag, the bare name means true.
 """
 
 
+OPERATORS = """\
+# ONNX operators
+
+<!-- Written by `make docs` from onnx_import/ops: edit that. -->
+
+`ei ops` prints this table, `ei ops --json` for a program. The opsets are those in which an operator's definition is converted;
+a model of any opset, 1 to {newest}, may hold any of them. An operator without a converter of its own is written out by the operators
+that ONNX defines it by. `ei convert --check` says of a model which of its nodes cannot be converted.
+
+{count} operators. {unknown}
+
+| operator | opsets | what is refused |
+| --- | --- | --- |
+"""
+
+
 def settings_page() -> str:
     """The text of docs/settings.md."""
     return INTRODUCTION + "".join(row(knob) for knob in KNOBS)
+
+
+def operators_page() -> str:
+    """The text of docs/operators.md."""
+    from onnx import defs
+
+    from onnx_import import reports
+
+    rows, unknown = reports.operators(), reports.unknown_operators()
+    count = len({entry["operator"] for entry in rows})
+    missing = f"Not converted: {', '.join(f'`{name}`' for name in unknown)}." if unknown else "None of ONNX's is missing."
+    lines = [
+        f"| `{entry['operator']}` | {entry['opsets']} | {entry['limits'].replace('|', chr(92) + '|')} |\n" for entry in rows
+    ]
+    return OPERATORS.format(newest=defs.onnx_opset_version(), count=count, unknown=missing) + "".join(lines)
 
 
 def row(knob: Field[Any]) -> str:
@@ -49,6 +80,7 @@ def row(knob: Field[Any]) -> str:
 def main() -> None:
     """Write every generated page."""
     (DOCS / "settings.md").write_text(settings_page())
+    (DOCS / "operators.md").write_text(operators_page())
 
 
 if __name__ == "__main__":

@@ -196,7 +196,8 @@ def _foreign(directory: Path, names: list[str]) -> str:
     if any((folder / "saved_model.pb").is_file() for folder in (directory, *(directory / name for name in names))):
         return " (a TensorFlow SavedModel whose folder is no version: give it a number for a name, as in NAME/1)"
     if any(name.endswith(".onnx") for name in names):
-        return " (an ONNX model; it is converted to MXNet's files when the model is built, never while the server starts)"
+        name = next(name for name in names if name.endswith(".onnx"))
+        return f" (an ONNX model: `ei convert {name} FOLDER` makes a model directory of it)"
     if any(name.endswith(".params") for name in names):
         return " (Gluon parameters without a graph; export the network, or add a user script whose model_fn builds it)"
     return ""

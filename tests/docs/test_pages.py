@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from onnx_import import cli
 from serving.noted import NOTED
 from serving.settings import KNOBS
 
@@ -31,6 +32,20 @@ def test_settings_page_is_current() -> None:
     """docs/settings.md is what `make docs` would write now."""
     written = runpy.run_path(str(ROOT / "docs/generate.py"))["settings_page"]()
     assert (ROOT / "docs/settings.md").read_text() == written, "run `make docs`"
+
+
+def test_operators_page_is_current() -> None:
+    """docs/operators.md is what `make docs` would write now."""
+    written = runpy.run_path(str(ROOT / "docs/generate.py"))["operators_page"]()
+    assert (ROOT / "docs/operators.md").read_text() == written, "run `make docs`"
+
+
+def test_options_of_the_command_line_are_real() -> None:
+    """Every option that the page on ONNX names is one of `ei convert`, `ei ops` or `ei export`, and none of theirs is left out."""
+    commands = (cli.convert, cli.ops, cli.export)
+    options = {name for command in commands for parameter in command.params for name in parameter.opts if name.startswith("--")}
+    page = "".join((ROOT / "docs" / name).read_text() for name in ("onnx.md", "onnx-export.md"))
+    assert set(re.findall(r"`(--[a-z-]+)", page)) == options
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])

@@ -140,7 +140,7 @@ def test_missing_and_empty(tmp_path: Path) -> None:
         (["saved_model.pb", "variables"], "a TensorFlow SavedModel"),
         (["1/saved_model.pb"], "a TensorFlow SavedModel"),
         (["1/saved_model.pb", "2/saved_model.pb"], "a TensorFlow SavedModel"),
-        (["net.onnx", "labels.txt"], "an ONNX model; it is converted"),
+        (["net.onnx", "labels.txt"], "an ONNX model: `ei convert net.onnx FOLDER` makes"),
         (["net.params"], "Gluon parameters without a graph"),
         (["weights.bin", "readme.md"], "found readme.md, weights.bin"),
         ([f"{at:02}.bin" for at in range(20)], "11.bin and 8 more"),
