@@ -204,3 +204,10 @@ def test_blocks_must_fit() -> None:
     """Channels that make no blocks are refused."""
     check_refused("DepthToSpace", [_array((1, 6, 2, 2))], {"blocksize": 2})
     check_refused("SpaceToDepth", [_array((1, 1, 3, 2))], {"blocksize": 2})
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "bool"])
+def test_concat_interleaves(dtype: str) -> None:
+    """Many tensors of size 1 along the last axis go another way, as does one long last axis."""
+    check("Concat", [_array((2, 40, 30, 1), dtype, seed) for seed in range(3)], {"axis": -1})
+    check("Concat", [_array((2, 40, 30), dtype), _array((2, 40, 7), dtype, 1)], {"axis": 2})
