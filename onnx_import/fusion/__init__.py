@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onnx_import.fusion import activations, biases, layouts, scalars
+from onnx_import.fusion import activations, biases, channels, layouts, scalars
 from onnx_import.fusion.rewriting import Place, Rewriting, Rules
 from onnx_import.nd.value import TapeNode
 
-RULES: list[Rules] = [layouts.RULES, scalars.RULES, biases.RULES, activations.RULES]
-"""By the MXNet operator that they look at."""
+PHASES: list[list[Rules]] = [[layouts.RULES, scalars.RULES, biases.RULES, activations.RULES], [channels.RULES]]
+"""Rules by the MXNet operator that they look at; those of a phase come when none of the one before applies any more."""
 ROUNDS = 20
 """Rules that undid each other would go on for ever."""
 
@@ -23,13 +23,19 @@ ROUNDS = 20
 def fuse(members: Sequence[TapeNode], heads: Sequence[Place]) -> tuple[list[TapeNode], list[Place]]:
     """New nodes for those of a symbol, and its heads among them."""
     rewriting = Rewriting(members, heads)
-    for _ in range(ROUNDS):
-        changed = False
-        for node in list(rewriting.nodes):
-            for rule in (rule for rules in RULES for rule in rules.get(node.op, ())):
-                if rewriting.is_alive(node):
-                    changed = rule(rewriting, node) or changed
-        rewriting.sweep()
-        if not changed:
-            break
+    for phase in PHASES:
+        for _ in range(ROUNDS):
+            if not _apply(rewriting, phase):
+                break
     return rewriting.nodes, rewriting.heads
+
+
+def _apply(rewriting: Rewriting, phase: list[Rules]) -> bool:
+    """Whether any rule applied to any node."""
+    changed = False
+    for node in list(rewriting.nodes):
+        for rule in (rule for rules in phase for rule in rules.get(node.op, ())):
+            if rewriting.is_alive(node):
+                changed = rule(rewriting, node) or changed
+    rewriting.sweep()
+    return changed

@@ -1,0 +1,200 @@
+"""What treats each channel alike or by constants of its own, as oneDNN likes it: without leaving its blocked layout.
+
+oneDNN keeps 16 channels side by side between convolutions. Most other operators make MXNet copy a tensor into the plain
+layout and back, which costs more than they do; a convolution with one 1 x 1 filter a channel does not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onnx_import.dtypes import Array
+from onnx_import.fusion import scalars
+from onnx_import.fusion.biases import DIFFERENCES, LARGEST, PRODUCTS, QUOTIENTS, SUMS, by_channel, line_by_channel
+from onnx_import.fusion.rewriting import Place, Rewriting, Rules, array_of, derived, dtype_of, node_of, shape_of
+from onnx_import.nd.value import TapeNode
+
+BLOCK = 16
+"""Channels that oneDNN keeps side by side."""
+BLOCKED = ("Convolution", "Deconvolution", "Pooling")
+CHANNELWISE = ("Pooling", "Activation", "LeakyReLU", "elemwise_add", "clip")
+
+
+def scale_channels(rewriting: Rewriting, place: Place, like: Place, scale: Array, shift: Array | None = None) -> Place:
+    """Each channel times a number, plus another, by one filter of size 1 a channel."""
+    count, rank = shape_of(place)[1], len(shape_of(place)) - 2
+    ones = (1,) * rank
+    weight = rewriting.constant(scale.astype("float32").reshape(count, 1, *ones), like, "float32")
+    inputs = [place, weight] if shift is None else [place, weight, rewriting.constant(shift.astype("float32"), like, "float32")]
+    attrs = {"kernel": ones, "stride": ones, "dilate": ones, "pad": (0,) * rank, "num_filter": count, "num_group": count}
+    return rewriting.make("Convolution", inputs, like, shape_of(place), **attrs, no_bias=shift is None)
+
+
+def prelu(rewriting: Rewriting, node: TapeNode) -> bool:
+    """`relu(x) + slope * min(x, 0)` becomes `slope * x + (1 - slope) * relu(x)`."""
+    for at, place in enumerate(node.inputs):
+        product = node_of(node.inputs[1 - at], *PRODUCTS)
+        relu = node_of(place, "Activation")
+        if product is None or relu is None or relu.attrs["act_type"] != "relu":
+            continue
+        slope = _slope(rewriting, product, relu.inputs[0])
+        if slope is not None and _is_image(relu.inputs[0]):
+            return rewriting.replace((node, 0), _prelu(rewriting, relu.inputs[0], slope, (node, 0)))
+    return False
+
+
+def _slope(rewriting: Rewriting, product: TapeNode, base: Place) -> Array | None:
+    """The slopes by channel of the smaller part of `base` in a product."""
+    for at, place in enumerate(product.inputs):
+        lower, numbers = node_of(place, "_npi_minimum_scalar"), array_of(product.inputs[1 - at])
+        if lower is None or numbers is None or float(lower.attrs["scalar"]) != 0 or len(shape_of(base)) < 3:
+            continue
+        source = lower.inputs[0]
+        if source[0] is base[0] and source[1] == base[1] and rewriting.is_private((lower, 0)):
+            return by_channel(numbers, shape_of(base), 1)
+    return None
+
+
+def _prelu(rewriting: Rewriting, base: Place, slope: Array, like: Place) -> Place:
+    if np.all(slope == slope[0]):
+        return rewriting.make("LeakyReLU", [base], like, act_type="leaky", slope=float(slope[0]))
+    straight = scale_channels(rewriting, base, like, slope)
+    if np.all(slope <= 1):  # the factor may then go in front of the curve, which its convolution takes in
+        bent = scale_channels(rewriting, base, like, 1 - slope)
+        bent = rewriting.make("Activation", [bent], like, act_type="relu")
+    else:
+        bent = rewriting.make("Activation", [base], like, act_type="relu")
+        bent = scale_channels(rewriting, bent, like, 1 - slope)
+    return rewriting.make("elemwise_add", [straight, bent], like)
+
+
+def _is_image(place: Place) -> bool:
+    return dtype_of(place) == "float32" and 3 <= len(shape_of(place)) <= 5 and node_of(place, *BLOCKED) is not None
+
+
+def line(rewriting: Rewriting, node: TapeNode) -> bool:
+    """Sums and products with constants of each channel, in front of convolutions that would not take them in."""
+    if dtype_of((node, 0)) != "float32" or not 3 <= len(shape_of((node, 0))) <= 5 or not _feeds_convolutions(rewriting, node):
+        return False
+    place: Place = (node, 0)
+    scale: Array | float = 1.0
+    shift: Array | float = 0.0
+    count = 0
+    while place[0].kind == "op" and (place[0] is node or rewriting.is_private(place)):
+        found = next(((at, part) for at in range(len(place[0].inputs)) if (part := line_by_channel(place[0], at, 1))), None)
+        if found is None or shape_of(place[0].inputs[found[0]]) != shape_of(place):
+            break
+        scale, shift = scale * found[1][0], scale * found[1][1] + shift
+        place, count = place[0].inputs[found[0]], count + 1
+    if not count or (count < 2 and node_of(place, *BLOCKED) is None):
+        return False
+    channels = shape_of((node, 0))[1]
+    wide = [np.broadcast_to(np.asarray(part, np.float64), (channels,)) for part in (scale, shift)]
+    new = scale_channels(rewriting, place, (node, 0), wide[0], wide[1] if np.any(wide[1]) else None)
+    return rewriting.replace((node, 0), new)
+
+
+def _feeds_convolutions(rewriting: Rewriting, node: TapeNode) -> bool:
+    is_read = all(reader.op == "Convolution" and reader.inputs[0][0] is node for reader in rewriting.readers((node, 0)))
+    return is_read and not rewriting.is_head((node, 0))
+
+
+def fill_block(rewriting: Rewriting, node: TapeNode) -> bool:
+    """Zero channels between convolutions around a pooling, up to full blocks: oneDNN pools those alone well."""
+    shape = shape_of((node, 0))
+    if len(shape) < 3 or dtype_of((node, 0)) != "float32" or shape[1] % BLOCK == 0 or shape[1] < BLOCK // 2:
+        return False
+    region = _region(rewriting, node)
+    if region is None:
+        return False
+    inside, makers, takers = region
+    more = -shape[1] % BLOCK
+    for member in (*makers, *inside):
+        if member.op == "Convolution":
+            _add_filters(rewriting, member, more)
+        sizes, dtype = shape_of((member, 0)), dtype_of((member, 0))
+        member.outputs = [((sizes[0], sizes[1] + more, *sizes[2:]), dtype)]
+    for taker in takers:
+        taker.inputs[1] = _zeros_behind(rewriting, taker.inputs[1], 1, more)
+    return True
+
+
+def _add_filters(rewriting: Rewriting, node: TapeNode, more: int) -> None:
+    count = int(node.attrs["num_filter"]) + more
+    if _is_depthwise(node):
+        node.attrs["num_group"] = str(count)
+    node.attrs["num_filter"] = str(count)
+    node.inputs = [node.inputs[0], *[_zeros_behind(rewriting, place, 0, more) for place in node.inputs[1:]]]
+
+
+def _zeros_behind(rewriting: Rewriting, place: Place, axis: int, more: int) -> Place:
+    array = array_of(place)
+    assert array is not None
+
+    def padded(values: Array) -> Array:
+        return np.pad(values, [(0, more if at == axis else 0) for at in range(values.ndim)])
+
+    return rewriting.constant(derived(padded, array, key=(axis, more)), place, dtype_of(place))
+
+
+def _region(rewriting: Rewriting, start: TapeNode) -> tuple[list[TapeNode], list[TapeNode], list[TapeNode]] | None:
+    """Nodes around one that treat channels alike, the convolutions that feed them, and those that they feed; None where others do."""
+    inside: dict[int, TapeNode] = {}
+    makers: dict[int, TapeNode] = {}
+    takers: dict[int, TapeNode] = {}
+    stack = [start]
+    while stack:
+        node = stack.pop()
+        if id(node) in inside:
+            continue
+        inside[id(node)] = node
+        if rewriting.is_head((node, 0)) or not _is_blind(node):
+            return None
+        sources = node.inputs[:1] if node.op == "Convolution" else node.inputs
+        for source in sources:
+            if _has_weights(source[0]) and not rewriting.is_head(source):
+                makers[id(source[0])] = source[0]
+            elif source[0].kind == "op":
+                stack.append(source[0])
+            else:
+                return None
+        for owner in (node, *[source[0] for source in sources]):
+            for reader in rewriting.readers((owner, 0)):
+                if _has_weights(reader) and reader.inputs[0][0] is owner:
+                    takers[id(reader)] = reader
+                elif id(reader) not in inside:
+                    stack.append(reader)
+    if any(id(taker) in makers for taker in takers.values()):
+        return None
+    return list(inside.values()), list(makers.values()), list(takers.values())
+
+
+def _has_weights(node: TapeNode) -> bool:
+    """Whether it is a convolution of all channels whose weights may be made larger."""
+    if node.op != "Convolution" or int(node.attrs["num_group"]) != 1:
+        return False
+    arrays = [array_of(place) for place in node.inputs[1:]]
+    return all(array is not None and array.size <= LARGEST for array in arrays)
+
+
+def _is_blind(node: TapeNode) -> bool:
+    """Whether a node keeps channels of zeros at zero, and does not ask how many there are."""
+    if node.op == "Convolution":
+        return _is_depthwise(node) and all(array_of(place) is not None for place in node.inputs[1:])
+    if node.op == "LeakyReLU":
+        return node.attrs["act_type"] in ("leaky", "elu", "gelu", "selu") and len(node.inputs) == 1
+    if node.op == "Activation":
+        return node.attrs["act_type"] in ("relu", "tanh")
+    return node.op in CHANNELWISE and not (node.op == "clip" and float(node.attrs["a_min"]) > 0)
+
+
+def _is_depthwise(node: TapeNode) -> bool:
+    channels = shape_of(node.inputs[0])[1]
+    return int(node.attrs["num_group"]) == channels == int(node.attrs["num_filter"]) > 1
+
+
+RULES: Rules = {
+    **{name: [line] for name in (*SUMS, *PRODUCTS, *DIFFERENCES, *QUOTIENTS, *scalars.OPERATORS)},
+    "Pooling": [fill_block],
+}
+RULES["elemwise_add"] = [prelu, line]
