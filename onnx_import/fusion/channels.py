@@ -109,6 +109,8 @@ def fill_block(rewriting: Rewriting, node: TapeNode) -> bool:
         return False
     inside, makers, takers = region
     more = -shape[1] % BLOCK
+    for member in (member for member in inside if member.op == "Convolution"):
+        member.attrs["num_group"] = str(shape[1] + more)
     for member in (*makers, *inside):
         if member.op == "Convolution":
             _add_filters(rewriting, member, more)
@@ -120,10 +122,7 @@ def fill_block(rewriting: Rewriting, node: TapeNode) -> bool:
 
 
 def _add_filters(rewriting: Rewriting, node: TapeNode, more: int) -> None:
-    count = int(node.attrs["num_filter"]) + more
-    if _is_depthwise(node):
-        node.attrs["num_group"] = str(count)
-    node.attrs["num_filter"] = str(count)
+    node.attrs["num_filter"] = str(int(node.attrs["num_filter"]) + more)
     node.inputs = [node.inputs[0], *[_zeros_behind(rewriting, place, 0, more) for place in node.inputs[1:]]]
 
 
