@@ -1,6 +1,8 @@
 """A converted model on disk: what MXNet loads, what our server adds to it, and where it came from.
 
-model-symbol.json   one MXNet symbol, for the sizes that it was traced at, or for any size where it turned out the same for others
+model-symbol.json   one MXNet symbol, for the sizes that it was traced at, or for any size where it turned out the same for others;
+                    with custom operators (`onnx_import.custom`) where host functions have a part; only its first stage where
+                    sizes or the way through the graph are told by values (conversion.json says so under "staged")
 model-0000.params   its parameters, and the larger tensors of the graph
 model-shapes.json   the inputs, as the MXNet backend reads them
 model-graph.json    the graph itself, where the symbol does not cover every input: lowered anew for sizes not seen before
@@ -26,6 +28,7 @@ from onnx_import.dtypes import Array, carry, deliver
 from onnx_import.errors import InvalidModel, OnnxImportError
 from onnx_import.graph import Graph, Type
 from onnx_import.graph_file import Store, from_document, to_document
+from onnx_import.joining import Joined, NotJoined, join
 from onnx_import.program import Program
 from onnx_import.stages import Block, HostStage, Slot, SymbolStage
 from onnx_import.trace import STATIC_SIZE
@@ -49,28 +52,39 @@ class Lowered:
     """What a graph became at one choice of sizes.
 
     `symbol` is its only stage where it is one MXNet symbol; `covers` says for which sizes: "any", "rows" (any number of rows) or "these".
+    Else `joined` is its stages as one symbol with custom operators, or the reason why there is none.
     """
 
     blocks: list[Block]
     symbol: SymbolStage | None
     covers: str
-    custom: tuple[str, ...]
+    custom: tuple[str, ...] = ()
+    joined: Joined | str = ""
 
 
 def lower(program: Program, feeds: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]) -> Lowered:
     """Trace a program for feeds, and for `others` (under "rows" and "any") to see for which sizes the symbol holds."""
     blocks = program.blocks(dict(feeds))
     stages = [stage for block in blocks for stage in block.stages]
-    custom = tuple(sorted({stage.function.__name__ for stage in stages if isinstance(stage, HostStage)}))
+    custom = tuple(sorted({stage.operator for stage in stages if isinstance(stage, HostStage)}))
     first = stages[0] if len(stages) == 1 and len(blocks) == 1 and isinstance(stages[0], SymbolStage) else None
-    if first is None or program.static:
-        return Lowered(blocks, first, "these", custom)
+    if first is None:
+        return Lowered(blocks, None, "these", custom, _joined(blocks))
+    if program.static:
+        return Lowered(blocks, first, "these")
     covers = "these"
     for name in ("rows", "any"):
         if name in others and not _is_same(program, first, blocks[0], others[name]):
             break
         covers = name
-    return Lowered(blocks, first, covers, custom)
+    return Lowered(blocks, first, covers)
+
+
+def _joined(blocks: list[Block]) -> Joined | str:
+    try:
+        return join(blocks)
+    except NotJoined as reason:
+        return str(reason)
 
 
 def widen(program: Program, lowered: Lowered, feeds: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]) -> Lowered:
@@ -167,10 +181,10 @@ def _write(part: Path, graph: Graph, lowered: Lowered, report: dict[str, Any]) -
     mx = import_mxnet()
     store = Store()
     symbols = [stage for block in lowered.blocks for stage in block.stages if isinstance(stage, SymbolStage)]
-    stage = lowered.symbol or (symbols[0] if symbols else None)
+    stage = lowered.joined if isinstance(lowered.joined, Joined) else lowered.symbol or (symbols[0] if symbols else None)
     arrays: dict[str, Array] = {}
     if stage is not None:
-        states = set(mx.sym.load_json(stage.text).list_auxiliary_states())
+        states = _states(mx, stage.text)
         for name, array in stage.constants.items():
             key = f"aux:{name}" if name in states else f"arg:{name}"
             arrays[key] = array
@@ -185,6 +199,13 @@ def _write(part: Path, graph: Graph, lowered: Lowered, report: dict[str, Any]) -
     params_file.write(part / PARAMS, arrays)
     (part / SHAPES).write_text(json.dumps(_shapes(graph), indent=1))
     (part / REPORT).write_text(json.dumps(report, indent=1, allow_nan=False))
+
+
+def _states(mx: Any, text: str) -> set[str]:
+    """The symbol's auxiliary states."""
+    if '"Custom"' in text:
+        from onnx_import import custom  # noqa: F401 - registers the operator
+    return set(mx.sym.load_json(text).list_auxiliary_states())
 
 
 _NOTHING = json.dumps(
@@ -217,6 +238,7 @@ def report(graph: Graph, lowered: Lowered, source: dict[str, Any], passes: list[
         "passes": passes,
         "portable": not lowered.custom and lowered.symbol is not None,
         "custom_operators": list(lowered.custom),
+        "staged": lowered.joined if isinstance(lowered.joined, str) else "",
         "covers": lowered.covers,
         "heads": _heads(graph, lowered),
         "inputs": [_described(info.name, info.type, info.name in graph.initializers) for info in graph.inputs],
@@ -242,6 +264,8 @@ def _sampled(value: Any) -> dict[str, Any]:
 
 def _heads(graph: Graph, lowered: Lowered) -> list[int | None]:
     """Which output of the symbol each output of the graph is; None where it is none: a constant, or an input handed through."""
+    if isinstance(lowered.joined, Joined):
+        return lowered.joined.heads
     if lowered.symbol is None:
         return [None] * len(graph.outputs)
     fed = sum(1 for _ in graph.feeds)

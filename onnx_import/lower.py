@@ -100,8 +100,13 @@ def _convert(node: Node, inputs: list[Any]) -> Any:
     converter = registry.find(node.op, node.domain, node.since)
     if converter is None:
         raise Unsupported("no converter for this operator", registry.hint(node.op, node.domain, node.since))
-    tape.current().label = node.label
-    return converter(node, inputs)
+    recording = tape.current()
+    before = recording.label, recording.operator
+    recording.label, recording.operator = node.label, _operator(node)
+    try:
+        return converter(node, inputs)
+    finally:  # of a node inside of another's graph
+        recording.label, recording.operator = before
 
 
 def _operator(node: Node) -> str:

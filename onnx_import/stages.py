@@ -108,6 +108,13 @@ class HostStage:
     function: Callable[..., Any]
     arguments: list[Any]
     is_open: bool
+    name: str
+    operator: str
+    """The ONNX operator that it stands for."""
+    feeds: list[tuple[str, int, tuple[int, ...], str]] = field(default_factory=list)
+    outputs: list[tuple[tuple[int, ...] | None, str]] = field(default_factory=list)
+    places: range = range(0)
+    """The slots that it fills, where that is known before it runs."""
     seen: Any = None
     opened: list[Any] = field(default_factory=list)
 
@@ -258,7 +265,18 @@ class _Writer:
 
 def _host_stage(node: TapeNode, places: dict[Any, int], is_open: bool) -> HostStage:
     function, arguments = node.call
-    return HostStage(function, [_bound(value, places) for value in arguments], is_open)
+    bound = [_bound(value, places) for value in arguments]
+    feeds = [_feed(source, index, places) for source, index in node.inputs if source.kind != "const"]
+    first = 0 if is_open else places[id(node), 0]
+    slots = range(first, first + (0 if is_open else len(node.outputs)))
+    return HostStage(function, bound, is_open, node.name, node.op, feeds, node.outputs, slots)
+
+
+def _feed(node: TapeNode, index: int, places: dict[Any, int]) -> tuple[str, int, tuple[int, ...], str]:
+    """What a host call reads of a feed or another node: name, slot, shape and dtype."""
+    shape, dtype = node.outputs[index]
+    slot = node.slot if node.kind == "feed" else places[id(node), index]
+    return node.name, slot, shape or (), dtype
 
 
 def _bound(value: Any, places: dict[Any, int]) -> Any:

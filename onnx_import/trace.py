@@ -78,7 +78,8 @@ class Trace(Tape):
             results = function(*[_data(value) for value in inputs])
             return [_constants(result, dtype) for result, (_, dtype) in zip(results, outputs, strict=True)]
         arguments = [self._argument(value) for value in inputs]
-        node = TapeNode("host", function.__name__, self.unique(self.label), outputs=list(outputs), call=(function, arguments))
+        name = self.unique(self.label or function.__name__)
+        node = TapeNode("host", self.operator, name, outputs=list(outputs), call=(function, arguments))
         node.inputs = _references(arguments)
         values = self.add(node)
         if all(shape is not None for shape, _ in outputs):

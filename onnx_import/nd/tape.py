@@ -28,6 +28,7 @@ class Tape:
     def __init__(self) -> None:
         self.nodes: list[TapeNode] = []
         self.label = ""  # the ONNX node being lowered: MXNet nodes are named after it
+        self.operator = ""  # and its operator
         self.scope: Any = None
         self._same: dict[Any, TapeNode] = {}
         self._constants: dict[int, TapeNode] = {}
@@ -165,7 +166,9 @@ def scalar(value: Value) -> Any:
     return known(value).reshape(-1)[0].item()
 
 
-def host(function: Callable[..., Any], inputs: Sequence[Any], outputs: list[tuple[Shape | None, str]], **attributes: Any) -> list[Any]:
+def host(
+    function: Callable[..., Any], inputs: Sequence[Any], outputs: list[tuple[Shape | None, str]], **attributes: Any
+) -> list[Any]:
     """The outputs of a numpy function, for one operator that no MXNet graph expresses.
 
     `inputs` are Values, None, or lists of Values; `function(*arrays, **attributes)` gets their arrays in carrier dtypes (text
@@ -173,10 +176,10 @@ def host(function: Callable[..., Any], inputs: Sequence[Any], outputs: list[tupl
     A shape of None says that only the run can tell: the function then runs while the graph is traced, and the trace is
     remembered for such shapes. The function must be deterministic where it can be, and must not change its inputs.
     """
-    return current().call(_Call(function, attributes), inputs, outputs)
+    return current().call(Bound(function, attributes), inputs, outputs)
 
 
-class _Call:
+class Bound:
     """A function with its attributes bound, still known by its own name."""
 
     def __init__(self, function: Callable[..., Any], attributes: dict[str, Any]) -> None:
