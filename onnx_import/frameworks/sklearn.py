@@ -58,7 +58,7 @@ def initial_types(model: Any, example: Any = None) -> list[tuple[str, Any]]:
         array = np.asarray(example)
         return [(MATRIX, type(kind)([None, *array.shape[1:]])) for _, kind in guess_data_type(array)]
     first = _first(model)
-    if hasattr(first, "vocabulary_") or type(first).__name__ == "HashingVectorizer":
+    if hasattr(first, "vocabulary_"):
         return [(MATRIX, StringTensorType([None]))]
     columns = dict(_columns(first)) if hasattr(first, "transformers_") else {}
     if columns:

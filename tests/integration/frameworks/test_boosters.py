@@ -19,7 +19,7 @@ from onnx_import.frameworks.errors import WrongExport
 from onnx_import.oracle import answers
 
 HELD_OUT = 40
-TREES = {"n_estimators": 12, "max_depth": 3, "random_state": 0}
+TREES = {"n_estimators": 12, "max_depth": 3, "random_state": 0, "n_jobs": 1}
 Served = Callable[..., dict[str, Any]]
 DATA = {"binary": load_breast_cancer, "classes": load_wine, "regression": load_diabetes}
 

@@ -28,7 +28,7 @@ CLASSIFIERS = {
     "forest": (RandomForestClassifier(10, random_state=0), load_breast_cancer),
     "perceptron": (make_pipeline(MinMaxScaler(), MLPClassifier((16,), max_iter=300, tol=1e-2, random_state=0)), load_digits),
     "support": (make_pipeline(StandardScaler(), SVC()), load_wine),
-    "neighbours": (KNeighborsClassifier(3), load_digits),
+    "neighbours": (KNeighborsClassifier(3), load_wine),
 }
 
 
