@@ -166,6 +166,8 @@ def _pool(x: Value, windows: Windows, kind: str, number: float, function: Callab
         return _by_shifting(x, windows, number, function)
     if windows.is_plain and _is_small(windows):
         return _pooling(x, windows, kind, windows.before)
+    if kind == "max" and windows.is_plain_rounded_up and _is_small(windows):
+        return _pooling(x, windows, kind, windows.before, pooling_convention="full")
     return _pooling(pad_windows(x, windows, number), windows, kind, (0,) * windows.rank)
 
 
@@ -177,7 +179,7 @@ def _is_small(windows: Windows) -> bool:
 def _pooling(x: Value, windows: Windows, kind: str, padding: Sequence[int], **attrs: object) -> Value:
     shape = (*x.shape[:2], *windows.out)
     place = {"kernel": windows.kernel, "stride": windows.strides, "pad": tuple(padding)}
-    return emit("Pooling", [x], shape, x.dtype, pool_type=kind, pooling_convention="valid", **place, **attrs)
+    return emit("Pooling", [x], shape, x.dtype, pool_type=kind, **place, **{"pooling_convention": "valid", **attrs})
 
 
 def _by_shifting(x: Value, windows: Windows, number: float, function: Callable[[Value, Value], Value]) -> Value:

@@ -58,6 +58,12 @@ class Windows:
         rows = zip(self.sizes, self.before, self.extents, self.strides, self.out, strict=True)
         return all(b >= 0 and (n + 2 * b - e) // s + 1 == o for n, b, e, s, o in rows)
 
+    @property
+    def is_plain_rounded_up(self) -> bool:
+        """Whether padding both ends alike, and cutting off what the last window has too much, gives the same windows."""
+        rows = zip(self.sizes, self.before, self.extents, self.strides, self.out, strict=True)
+        return all(b >= 0 and -(-(n + 2 * b - e) // s) + 1 == o and (o - 1) * s < n + b for n, b, e, s, o in rows)
+
     def counts(self, axis: int, with_padding: bool) -> list[int]:
         """How many elements of each window along an axis lie within the input, or within its padding too."""
         low, high = 0, self.sizes[axis]
