@@ -6,6 +6,8 @@ input. Small transforms are computed in float64, where sums that ought to be 0 n
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from onnx_import import nd
@@ -17,8 +19,11 @@ from onnx_import.registry import op
 SMALL = 1 << 24
 """Multiplications up to which float64 costs nothing that one would notice."""
 
-LONGEST = 1 << 25
-"""Elements of the largest matrix."""
+LONGEST = 1024
+"""Length of the longest transform that is one product, if its length has divisors."""
+
+LONGEST_PRIME = 4096
+"""And if it has none."""
 
 
 @op("DFT", since=17)
@@ -44,14 +49,21 @@ def _dft(x: Value, length: Value | None, axis: int, inverse: bool, onesided: boo
     total = total if length is None else nd.ints(length)[0]
     if total < 1:
         raise InvalidInput(f"a Fourier transform of length {total}")
-    count = min(count, total // 2 + 1 if inverse and onesided else total)
-    matrix = _half_to_real(count, total) if inverse and onesided else _complex(count, total, inverse, onesided)
-    matrix = matrix[: x.shape[-1]].reshape(x.shape[-1], count, *matrix.shape[2:])
+    bins = total // 2 + 1
+    count = min(count, bins if inverse and onesided else total)
     others = [i for i in range(x.rank - 1) if i != axis]
     lines = nd.transpose(nd.slice_axis(x, axis, 0, count), [*others, x.rank - 1, axis])
-    spectrum = _product(lines, matrix)
+    wide = nd.cast(lines, "float64") if lines.size * 2 * total <= SMALL else nd.widen(lines)
+    if not inverse and onesided and total <= LONGEST:
+        spectrum = _product(wide, _complex(count, total, inverse)[: x.shape[-1], :, :bins])
+    elif not inverse or not onesided:
+        spectrum = nd.slice_axis(_transform(wide, total, inverse), -2, 0, bins if onesided else total)
+    elif total <= LONGEST:
+        spectrum = _product(wide, _half_to_real(count, total)[: x.shape[-1]])
+    else:
+        spectrum = nd.slice_axis(_transform(_mirrored(wide, total), total, True), -1, 0, 1)
     back = [*others, axis, x.rank - 1]
-    return nd.transpose(spectrum, [back.index(i) for i in range(x.rank)])
+    return nd.cast(nd.transpose(spectrum, [back.index(i) for i in range(x.rank)]), x.dtype)
 
 
 def _product(lines: Value, matrix: Array) -> Value:
@@ -60,16 +72,47 @@ def _product(lines: Value, matrix: Array) -> Value:
     shape = (*lines.shape[:-2], bins, pair)
     if 0 in shape:
         return nd.zeros(shape, lines.dtype)
-    if matrix.size > LONGEST:
-        raise Unsupported(f"a Fourier transform of {count} numbers to {bins} at once")
-    wide = nd.cast(lines, "float64") if lines.size * bins * pair <= SMALL else nd.widen(lines)
-    flat = nd.reshape(wide, [*lines.shape[:-2], parts * count])
-    product = nd.matmul(flat, nd.constant(matrix.reshape(parts * count, bins * pair).astype(wide.carrier)))
-    return _narrow(nd.reshape(product, shape), lines.dtype)
+    flat = nd.reshape(lines, [*lines.shape[:-2], parts * count])
+    product = nd.matmul(flat, nd.constant(matrix.reshape(parts * count, bins * pair).astype(lines.carrier)))
+    return nd.reshape(product, shape)
 
 
-def _narrow(value: Value, dtype: str) -> Value:
-    return value if value.dtype == dtype else nd.cast(value, dtype)
+def _transform(lines: Value, total: int, inverse: bool) -> Value:
+    """The whole transform of lines (parts, places): a long one as many short ones, of each b-th number and of what these give (Cooley and Tukey)."""
+    parts, count = lines.shape[-2:]
+    a = next(n for n in range(math.isqrt(total), 0, -1) if total % n == 0)
+    if total <= LONGEST or a == 1 or 0 in lines.shape:
+        if total > LONGEST_PRIME:
+            raise Unsupported(f"a Fourier transform of length {total}, which is a large prime")
+        return _product(lines, _complex(count, total, inverse)[:parts])
+    b, rest = total // a, [0] * (lines.rank - 1)
+    axes = list(range(lines.rank - 2))
+    n = len(axes)
+    padded = nd.pad(lines, [*rest, 0], [*rest, total - count])
+    steps = nd.transpose(nd.reshape(padded, [*lines.shape[:-1], a, b]), [*axes, n + 2, n, n + 1])
+    turned = _turned(_transform(steps, a, inverse), total, inverse)
+    columns = _transform(nd.transpose(turned, [*axes, n + 1, n + 2, n]), b, inverse)
+    return nd.reshape(nd.transpose(columns, [*axes, n + 1, n, n + 2]), [*lines.shape[:-2], total, 2])
+
+
+def _turned(spectra: Value, total: int, inverse: bool) -> Value:
+    """Bin k of the n-th of several spectra (n, k, parts) turned by n k / total."""
+    angles = _turns(spectra.shape[-3], total, spectra.shape[-2])
+    sign = 1 if inverse else -1
+    cosine, sine = (nd.constant(part.astype(spectra.carrier)) for part in (np.cos(angles), sign * np.sin(angles)))
+    real, imaginary = (nd.squeeze(nd.slice_axis(spectra, -1, i, i + 1), [-1]) for i in (0, 1))
+    turned = nd.subtract(nd.multiply(real, cosine), nd.multiply(imaginary, sine))
+    across = nd.add(nd.multiply(real, sine), nd.multiply(imaginary, cosine))
+    return nd.stack([turned, across], -1)
+
+
+def _mirrored(half: Value, total: int) -> Value:
+    """A whole spectrum (parts, places) of its lower half, of which the upper half is the mirror image, conjugated."""
+    bins, rest = total // 2 + 1, [0] * (half.rank - 1)
+    lower = nd.pad(half, [*rest, 0], [*rest, bins - half.shape[-1]])
+    upper = nd.flip(nd.slice_axis(lower, -1, 1, total - bins + 1), -1)
+    signs = nd.constant(np.array([[1.0], [-1.0]])[: half.shape[-2]].astype(half.carrier))
+    return nd.concatenate([lower, nd.multiply(upper, signs)], -1)
 
 
 def _turns(count: int, total: int, bins: int) -> Array:
@@ -79,9 +122,9 @@ def _turns(count: int, total: int, bins: int) -> Array:
     return angles
 
 
-def _complex(count: int, total: int, inverse: bool, onesided: bool) -> Array:
+def _complex(count: int, total: int, inverse: bool) -> Array:
     """Of each part of each number into each part of each bin."""
-    angles = _turns(count, total, total // 2 + 1 if onesided else total)
+    angles = _turns(count, total, total)
     sign, scale = (1, 1 / total) if inverse else (-1, 1)
     cosine, sine = scale * np.cos(angles), sign * scale * np.sin(angles)
     return np.stack([np.stack([cosine, sine], -1), np.stack([-sine, cosine], -1)])
@@ -105,8 +148,8 @@ def stft(x: Value, step: Value, window: Value | None = None, length: Value | Non
     size = nd.ints(length)[0] if length is not None else total if window is None else window.size
     if hop < 1 or not 0 < size <= total or (window is not None and window.size != size):
         raise InvalidInput(f"frames of {size} in steps of {hop} do not fit a signal of {total} and its window")
-    matrix = _complex(size, size, False, bool(onesided))[:parts]
-    frames, bins = (total - size) // hop + 1, matrix.shape[2]
+    frames, bins = (total - size) // hop + 1, size // 2 + 1 if onesided else size
+    matrix = _complex(size, size, False)[:parts, :, :bins]
     is_small = x.size * size * bins * 2 // hop <= SMALL
     wide = nd.cast(x, "float64") if is_small else nd.widen(x)
     filters = nd.constant(matrix.transpose(2, 3, 0, 1).reshape(2 * bins, parts, 1, size).astype(wide.carrier))
@@ -116,4 +159,4 @@ def stft(x: Value, step: Value, window: Value | None = None, length: Value | Non
     attrs = {"kernel": (1, size), "stride": (1, hop), "num_filter": 2 * bins, "no_bias": True}
     spectrum = nd.emit("Convolution", [signal, filters], (batch, 2 * bins, 1, frames), wide.dtype, **attrs)
     result = nd.transpose(nd.reshape(spectrum, [batch, bins, 2, frames]), [0, 3, 1, 2])
-    return _narrow(result, x.dtype)
+    return nd.cast(result, x.dtype)

@@ -47,11 +47,23 @@ def test_dft_of_much_is_a_product_in_float32() -> None:
     check("DFT", [_signal((64, 512, 1)), None, np.array(1)], {"onesided": 1}, known=[2], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("inverse", "onesided"), [(0, 0), (1, 0), (0, 1), (1, 1)], ids=["dft", "inverse", "half", "inverse half"]
+)
+def test_dft_of_any_length_is_cut_into_short_ones(inverse: int, onesided: int) -> None:
+    """A power of two, a product of primes, and more numbers than the signal has."""
+    for length in (2048, 3 * 5 * 7 * 11, 2400):
+        x = _signal((2, 2300, 1 if onesided and not inverse else 2))
+        attributes = {"inverse": inverse, "onesided": onesided}
+        check("DFT", [x, np.array(length), np.array(1)], attributes, known=[1, 2], rtol=1e-3, atol=1e-3)
+
+
 def test_dft_refuses_what_is_no_signal() -> None:
     """The last axis holds real and imaginary parts."""
     check_refused("DFT", [_signal((2, 8, 3))])
     check_refused("DFT", [_signal((2, 8, 1)), None, np.array(2)])
     check_refused("DFT", [_signal((2, 8, 1)), np.array(0)])
+    assert "prime" in check_refused("DFT", [_signal((1, 10007, 1)), None, np.array(1)])
 
 
 @pytest.mark.parametrize("onesided", [0, 1], ids=["whole", "half"])
