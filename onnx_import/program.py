@@ -25,6 +25,9 @@ from onnx_import.trace import Restart, Trace
 CAPACITY = 32
 """Feeds (their shapes, and the values of static ones) whose traces are remembered."""
 
+MOST_BLOCKS = 128
+"""Blocks that are remembered in all: what a graph looks at may be different in every run."""
+
 
 class Program:
     """One graph, run by `run`. Not to be used by two threads: MXNet is not."""
@@ -101,12 +104,25 @@ class Program:
     def _trace(self, feeds: dict[str, Any]) -> tuple[list[Any], list[Any]]:
         trace, outputs = self._lowered(feeds)
         results = trace.finish(outputs)
-        chain = self._blocks.setdefault(self._root(feeds), {})
-        chain.update(trace.blocks)
-        while len(self._blocks) > self._capacity:
-            self._blocks.popitem(last=False)
+        root = self._root(feeds)
+        known = self._blocks.pop(root, {})
+        fits = len(known) + len(trace.blocks) <= MOST_BLOCKS
+        self._blocks[root] = {**known, **trace.blocks} if fits else trace.blocks
+        self._forget(is_any_gone=not fits)
         self.last = list(trace.blocks.values())
         return results
+
+    def _forget(self, is_any_gone: bool) -> None:
+        """Drop the oldest traces beyond the limits, and the parameters that they alone were bound to."""
+        while len(self._blocks) > 1 and (
+            len(self._blocks) > self._capacity or sum(map(len, self._blocks.values())) > MOST_BLOCKS
+        ):
+            self._blocks.popitem(last=False)
+            is_any_gone = True
+        if is_any_gone:
+            blocks = (block for chain in self._blocks.values() for block in chain.values())
+            stages = (stage for block in blocks for stage in block.stages if isinstance(stage, SymbolStage))
+            self.parameters.keep({id(array) for stage in stages for array in stage.constants.values()})
 
     def _lowered(self, feeds: dict[str, Any]) -> tuple[Trace, list[Any]]:
         """A trace of the graph, and the values of its outputs."""

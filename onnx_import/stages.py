@@ -43,6 +43,12 @@ class Parameters:
         self._by_id[id(array)] = (array, self._by_digest[digest])
         return self._by_digest[digest]
 
+    def keep(self, used: set[int]) -> None:
+        """Forget all but the arrays of these ids."""
+        self._by_id = {key: held for key, held in self._by_id.items() if key in used}
+        kept = {id(held) for _, held in self._by_id.values()}
+        self._by_digest = {key: held for key, held in self._by_digest.items() if id(held) in kept}
+
 
 @dataclass
 class SymbolStage:
