@@ -28,10 +28,10 @@ from onnx_import.nd.shaping import (
 from onnx_import.nd.tape import emit
 from onnx_import.nd.value import Value, constant
 
-__all__ = ["along_places", "checked", "flat_places", "from_end", "put", "take", "take_along", "take_known"]
+__all__ = ["along_places", "checked", "flat_places", "from_end", "put", "rows_at", "starts", "take", "take_along", "take_known"]
 
 LARGE = 4096
-"""Elements that are taken by rows: below, one operator is faster than several."""
+"""Elements of an item that are taken by rows: below, one operator is faster than several."""
 
 MOST_PIECES = 4
 """Slices that are copied sooner than MXNet's `take` picks as many elements one by one."""
@@ -80,7 +80,7 @@ def take(value: Value, indices: Value, axis: int) -> Value:
         return reshape(take_known(value, places.data.ravel(), axis), shape)
     if value.dtype not in CARRIERS:
         return by_numpy(lambda array, at: np.take(array, at, axis), [value, places], shape)
-    if axis and math.prod(shape) >= LARGE:
+    if axis and math.prod(shape[1:]) >= LARGE:
         own = checked(reshape(places, [places.size]), value.shape[axis])
         return reshape(_take_rows(value, own, axis), shape)
     return emit("take", [value, places], shape, value.dtype, axis=axis, mode="raise")
@@ -97,7 +97,7 @@ def take_known(value: Value, places: Array, axis: int) -> Value:
     if len(runs) <= MOST_PIECES and 0 not in shape:
         return concatenate([_run(value, axis, *run) for run in runs], axis)
     at = constant(places.astype(np.int64))
-    if axis and math.prod(shape) >= LARGE:
+    if axis and math.prod(shape[1:]) >= LARGE:
         return _take_rows(value, at, axis)
     return emit("take", [value, at], shape, value.dtype, axis=axis, mode="clip")
 
@@ -109,24 +109,32 @@ def _take_rows(value: Value, places: Value, axis: int) -> Value:
     shape = (*value.shape[:axis], count, *value.shape[axis + 1 :])
     if inner == 1:
         columns = transpose(reshape(value, (batch * between, size)), [1, 0])
-        return reshape(transpose(_rows_at(columns, places, count), [1, 0]), shape)
-    starts = elementwise.multiply(_counted(value), constant(np.int64(between * size)))
-    within = (np.arange(between) * size)[:, None]
-    own = elementwise.add(reshape(places, (1, count)), constant(within))
-    rows = elementwise.add(reshape(starts, (batch, 1)), reshape(own, (1, between * count)))
+        return reshape(transpose(rows_at(columns, places), [1, 0]), shape)
+    own = elementwise.add(reshape(places, (1, count)), constant((np.arange(between) * size)[:, None]))
+    rows = elementwise.add(reshape(starts(value, 1, between * size), (batch, 1)), reshape(own, (1, between * count)))
     flat = reshape(rows, (batch * between * count,))
-    return reshape(_rows_at(reshape(value, (batch * between * size, inner)), flat, batch * between * count), shape)
+    return reshape(rows_at(reshape(value, (batch * between * size, inner)), flat), shape)
 
 
-def _rows_at(rows: Value, places: Value, count: int) -> Value:
-    return emit("take", [rows, places], (count, *rows.shape[1:]), rows.dtype, axis=0, mode="clip")
+def rows_at(rows: Value, places: Value) -> Value:
+    """The slices of the first axis at places that are within bounds and not negative."""
+    if places.data is not None or rows.dtype not in CARRIERS or 0 in rows.shape or not places.size:
+        return take(rows, places, 0)
+    return emit("take", [rows, places], (*places.shape, *rows.shape[1:]), rows.dtype, axis=0, mode="clip")
 
 
-def _counted(value: Value) -> Value:
-    """0, 1, ... for the items of the first axis: by an operator, so that the node serves other batch sizes."""
+def starts(value: Value, axes: int, stride: int) -> Value:
+    """0, stride, 2 * stride, ... in row-major order over the first axes of a value: of the sizes that it has when the graph runs."""
+    if value.data is not None or value.dtype not in CARRIERS or 0 in value.shape:
+        return constant((np.arange(math.prod(value.shape[:axes])) * stride).reshape(value.shape[:axes]))
     one = slices(value, [range(value.shape[0]), *(range(1) for _ in value.shape[1:])]) if value.rank > 1 else value
     items = elementwise.cast(reshape(one, value.shape[:1]), "int64")
-    return emit("_contrib_arange_like", [items], items.shape, "int64", axis=0)
+    counted = emit("_contrib_arange_like", [items], items.shape, "int64", axis=0)
+    inner = math.prod(value.shape[1:axes])
+    first = reshape(elementwise.multiply(counted, constant(np.int64(inner * stride))), (value.shape[0], *[1] * (axes - 1)))
+    if axes == 1:
+        return first
+    return elementwise.add(first, constant((np.arange(inner) * stride).reshape(1, *value.shape[1:axes])))
 
 
 def _runs(places: Array) -> list[tuple[int, int, int]]:
@@ -158,7 +166,7 @@ def take_along(value: Value, indices: Value, axis: int) -> Value:
     places = along_places(indices, value.shape, axis)
     if 0 in indices.shape:
         return constant(np.zeros(indices.shape, CARRIERS.get(value.dtype, object)), value.dtype)
-    return take(reshape(value, [value.size]), places, 0)
+    return rows_at(reshape(value, [value.size]), places)
 
 
 def along_places(indices: Value, shape: tuple[int, ...], axis: int) -> Value:
@@ -169,10 +177,13 @@ def along_places(indices: Value, shape: tuple[int, ...], axis: int) -> Value:
     strides = _strides(shape)
     base = np.zeros([1] * len(shape), np.int64)
     for i, size in enumerate(indices.shape):
-        if i != axis:
+        if i not in (0, axis):
             base = base + (np.arange(size) * strides[i]).reshape([-1 if j == i else 1 for j in range(len(shape))])
     own = checked(from_end(indices, shape[axis]), shape[axis])
-    return elementwise.add(elementwise.multiply(own, constant(np.int64(strides[axis]))), constant(base))
+    places = elementwise.add(elementwise.multiply(own, constant(np.int64(strides[axis]))), constant(base))
+    if axis == 0 or 0 in indices.shape:
+        return places
+    return elementwise.add(places, reshape(starts(indices, 1, strides[0]), (indices.shape[0], *[1] * (len(shape) - 1))))
 
 
 def _strides(shape: Sequence[int]) -> list[int]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from onnx_import.nd import elementwise
 from onnx_import.nd.elementwise import add, cast, full, maximum, minimum, multiply, subtract, unary, where
+from onnx_import.nd.indexing import starts
 from onnx_import.nd.narrowing import half_even
 from onnx_import.nd.shaping import concatenate, expand_dims, reshape, transpose
 from onnx_import.nd.tape import emit
@@ -49,9 +50,8 @@ class Sampler:
         """(rows, points, C) of places (rows, points) of float64 along each spatial axis; row i reads item i, or item `items[i]`."""
         sizes = x.shape[2:]
         rows = _as_rows(x, self.outside == "zeros")
-        starts = constant(np.arange(x.shape[0])) if items is None else items
-        first = multiply(expand_dims(starts, [1]), constant(np.int64(math.prod(sizes))))
-        beyond = constant(np.int64(x.shape[0] * math.prod(sizes)))
+        size = constant(np.int64(math.prod(sizes)))
+        first = expand_dims(starts(x, 1, math.prod(sizes)) if items is None else multiply(items, size), [1])
         axes = [self._taps(self._inside(place, size), size) for place, size in zip(places, sizes, strict=True)]
         total = None
         for taps in itertools.product(*axes):
@@ -61,7 +61,7 @@ class Sampler:
                 weight = _product(weight, share)
                 is_inside = inside if is_inside is None or inside is None else elementwise.logical_and(is_inside, inside)
             if is_inside is not None:
-                index = where(is_inside, index, beyond)
+                index = where(is_inside, add(index, constant(np.int64(1))), constant(np.int64(0)))
             part = emit("take", [rows, index], (*index.shape, x.shape[1]), x.dtype, axis=0, mode="clip")
             if weight is not None:
                 part = multiply(part, expand_dims(cast(weight, x.dtype), [2]))
@@ -102,10 +102,10 @@ class Sampler:
 
 
 def _as_rows(x: Value, with_zeros: bool) -> Value:
-    """All places of all items in rows of channels, and where asked a row of zeros behind them."""
+    """All places of all items in rows of channels, and where asked a row of zeros in front of them."""
     last = transpose(x, [0, *range(2, x.rank), 1])
     rows = reshape(last, [x.size // x.shape[1], x.shape[1]])
-    return concatenate([rows, elementwise.zeros((1, x.shape[1]), x.dtype)], 0) if with_zeros else rows
+    return concatenate([elementwise.zeros((1, x.shape[1]), x.dtype), rows], 0) if with_zeros else rows
 
 
 def _strides(sizes: Sequence[int]) -> list[int]:

@@ -40,7 +40,7 @@ __all__ = [
 SLICE_AXES = 5
 MOST_AXES = 6
 LARGE = 1024
-"""Elements from which on it pays to take more than one operator."""
+"""Elements of an item from which on it pays to take more than one operator."""
 
 
 def normal_axis(axis: int, rank: int) -> int:
@@ -108,6 +108,10 @@ def expand_dims(value: Value, axes: Sequence[int]) -> Value:
     """Axes of size 1 put in; `axes` count in the result."""
     rank = value.rank + len(axes)
     new = set(normal_axes(axes, rank))
+    if 0 in new and value.node is not None and value.dtype in CARRIERS:
+        # In front of a number of rows that is open no reshape can put an axis.
+        front = emit("expand_dims", [value], (1, *value.shape), value.dtype, axis=0)
+        return expand_dims(front, sorted(new - {0})) if len(new) > 1 else front
     old = iter(value.shape)
     return reshape(value, [1 if axis in new else next(old) for axis in range(rank)])
 
@@ -117,6 +121,9 @@ def squeeze(value: Value, axes: Sequence[int] | None = None) -> Value:
     gone = set(normal_axes(axes, value.rank)) if axes is not None else {i for i, size in enumerate(value.shape) if size == 1}
     if any(axis >= value.rank or value.shape[axis] != 1 for axis in gone):
         raise InvalidInput(f"axes {sorted(gone)} of shape {list(value.shape)} are not all of size 1")
+    if 0 in gone and value.rank > len(gone) and value.node is not None and value.dtype in CARRIERS:
+        rest = emit("squeeze", [value], value.shape[1:], value.dtype, axis=(0,))
+        return squeeze(rest, [axis - 1 for axis in sorted(gone - {0})])
     return reshape(value, [size for axis, size in enumerate(value.shape) if axis not in gone])
 
 
@@ -127,7 +134,8 @@ def transpose(value: Value, axes: Sequence[int]) -> Value:
         raise InvalidInput(f"{list(axes)} is no order of {value.rank} axes")
     shape = [value.shape[axis] for axis in axes]
     moving = [axis for axis in axes if value.shape[axis] != 1]
-    if moving == sorted(moving):  # only axes of size 1 change their places
+    # Where only axes of size 1 change their places; but the first may be of one row by chance.
+    if moving == sorted(moving) and (value.node is None or not axes or axes[0] == 0):
         return reshape(value, shape)
     if value.data is None and value.rank > MOST_AXES and value.dtype in CARRIERS:
         return _transpose_many(value, axes)
@@ -236,7 +244,7 @@ def concatenate(values: Sequence[Value], axis: int) -> Value:
         return by_numpy(lambda *arrays: np.concatenate(arrays, axis), parts, shape)
     if dtype == "bool":
         return cast(concatenate([cast(part, "uint8") for part in parts], axis), "bool")
-    if axis == len(shape) - 1 and all(part.shape[axis] == 1 for part in parts) and math.prod(shape) >= LARGE:
+    if axis == len(shape) - 1 and all(part.shape[axis] == 1 for part in parts) and math.prod(shape[1:]) >= LARGE:
         return _interleave(parts, shape)
     # oneDNN joins matrices and images; what else is joined along its last axis MXNet copies element by element.
     is_matrix = parts[0].carrier == "float32" and axis == len(shape) - 1 and len(shape) in (3, 5, 6)

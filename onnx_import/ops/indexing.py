@@ -35,11 +35,10 @@ def gather_nd(x: Value, indices: Value, *, batch_dims: int | None) -> Value:
     shape = (*indices.shape[:-1], *inner)
     places = nd.flat_places(indices, rows)
     if batch:
-        starts = np.arange(math.prod(x.shape[:batch])) * math.prod(rows)
-        ones = [1] * (places.rank - batch)
-        places = nd.add(places, nd.constant(starts.reshape(*x.shape[:batch], *ones)))
+        first = nd.starts(x, batch, math.prod(rows))
+        places = nd.add(places, nd.reshape(first, [*first.shape, *[1] * (places.rank - batch)]))
     flat = nd.reshape(x, [math.prod(x.shape[: batch + depth]), *inner])
-    return nd.reshape(nd.take(flat, places, 0), shape)
+    return nd.reshape(nd.rows_at(flat, places), shape)
 
 
 @op("Scatter", since=9)
@@ -87,7 +86,7 @@ def tensor_scatter(cache: Value, update: Value, write_indices: Value | None = No
     if mode == "circular":
         places = nd.mod(places, nd.constant(np.int64(length)))
     places = nd.expand_dims(nd.checked(places, length), [1])
-    starts = (np.arange(batch * between) * length).reshape(batch, between, 1)
-    flat = nd.reshape(nd.add(places, nd.constant(starts)), [batch * between * rows])
+    starts = nd.reshape(nd.starts(cache, axis, length), [batch, between, 1])
+    flat = nd.reshape(nd.add(places, starts), [batch * between * rows])
     lines = nd.reshape(cache, [batch * between * length, *inner])
     return nd.reshape(nd.put(lines, flat, nd.reshape(update, [batch * between * rows, *inner])), cache.shape)
