@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,7 @@ class Parameters:
         digest = (array.dtype, array.shape, hashlib.blake2b(flat.data, digest_size=16).digest())
         if digest not in self._by_digest:
             self._by_digest[digest] = import_mxnet().nd.array(flat.reshape(array.shape), dtype=array.dtype)
+            _release(array)
         self._by_id[id(array)] = (array, self._by_digest[digest])
         return self._by_digest[digest]
 
@@ -48,6 +50,16 @@ class Parameters:
         self._by_id = {key: held for key, held in self._by_id.items() if key in used}
         kept = {id(held) for _, held in self._by_id.values()}
         self._by_digest = {key: held for key, held in self._by_digest.items() if id(held) in kept}
+
+
+def _release(array: Array) -> None:
+    """Let the kernel take back the pages of a mapped file that an array looks into: MXNet has a copy now."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    base = base.obj if isinstance(base, memoryview) else base
+    if isinstance(base, mmap.mmap):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass

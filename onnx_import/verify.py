@@ -8,6 +8,7 @@ the loosest of the types that a model computes in. What random operators draw is
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,6 +75,7 @@ def verify(
     name_of_judge = judge.name
     pairs = [(feeds, judge.run(feeds)) for feeds in feeds_list] if feeds_list is not None else list(cases(model, judge))
     del judge  # its copy of the weights is not needed beside ours
+    trim()
     found: list[Comparison] = []
     loose = loosest(model)
     for feeds, wanted in pairs:
@@ -87,6 +89,11 @@ def verify(
     if wrong:
         raise VerificationError(_report(wrong, name_of_judge))
     return found
+
+
+def trim() -> None:
+    """Give back to the system what C code has freed: copies of the weights, of which glibc would keep the room."""
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 def cases(model: onnx.ModelProto, judge: oracle.Oracle, seed: int = 0) -> Iterator[tuple[Feeds, list[Any]]]:

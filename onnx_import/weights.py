@@ -108,6 +108,12 @@ def forget(tensor: TensorProto) -> None:
         _file(places["location"]).madvise(mmap.MADV_DONTNEED, start, stop - start)
 
 
+def forget_all(model: onnx.ModelProto) -> None:
+    """`forget` every weight of a model."""
+    for tensor in model.graph.initializer:
+        forget(tensor)
+
+
 def place(tensor: TensorProto, path: str | Path, start: int, size: int) -> None:
     """Make a tensor a mapped one."""
     tensor.ClearField("raw_data")
