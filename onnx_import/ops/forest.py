@@ -3,7 +3,8 @@
     place of each (sample, tree) -> feature and threshold there -> comparison -> place of the child, as often as the deepest tree is deep
 
 Every test becomes x <= threshold, which all of ONNX's modes are made of: below a number is at most the float before it, equal
-is at most that number and not at most the float before it. A leaf is its own child.
+is at most that number and not at most the float before it. NaN is never at most a threshold; where it shall go as if it were,
+the test reads a second copy of the features, in which -inf stands for NaN. A leaf is its own child.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from onnx_import import nd
 from onnx_import.dtypes import Array
-from onnx_import.errors import InvalidInput, InvalidModel
+from onnx_import.errors import InvalidInput, InvalidModel, Unsupported
 from onnx_import.nd import Value
 
 MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER")
@@ -26,103 +27,98 @@ FEWER = 0.8
 
 @dataclass
 class Forest:
-    """All trees' places: what is tested there, and the children for above, at most, and NaN."""
+    """All trees' places: what is tested there, whether NaN passes, and the children for above and at most."""
 
     dtype: str
-    size: int = 0
-    """Features that samples must have."""
-    width: int = 2
-    ways: Array = field(default_factory=lambda: np.zeros(0, np.int32))
-    tests: list[Array] = field(default_factory=list)
     features: list[int] = field(default_factory=list)
     thresholds: list[float] = field(default_factory=list)
-    children: list[tuple[int, int, int]] = field(default_factory=list)
+    passes: list[bool] = field(default_factory=list)
+    children: list[tuple[int, int]] = field(default_factory=list)
     roots: list[int] = field(default_factory=list)
     depths: list[int] = field(default_factory=list)
+    tables: list[Array] = field(default_factory=list)
+    """Features, thresholds, whether NaN passes, children: of all places, once the forest is finished."""
 
     def leaf(self) -> int:
         """A new leaf's place."""
         place = len(self.features)
-        return self._put(0, 0.0, (place, place, place))
+        return self._put(0, 0.0, False, (place, place))
 
-    def test(self, mode: str, feature: int, threshold: float, yes: int, no: int, nan: int) -> int:
-        """A new test's place, of the places that it leads to."""
+    def test(self, mode: str, feature: int, threshold: float, yes: int, no: int, nan: bool) -> int:
+        """A new test's place, of the places that it leads to; `nan` says that NaN goes with yes."""
         below = float(np.nextafter(np.array(threshold, self.dtype), np.array(-np.inf, self.dtype)))
         if threshold == -np.inf:
             below = np.nan  # nothing is less
         if mode == "BRANCH_LEQ":
-            return self._put(feature, threshold, (no, yes, nan))
+            return self._put(feature, threshold, nan, (no, yes))
         if mode == "BRANCH_LT":
-            return self._put(feature, below, (no, yes, nan))
+            return self._put(feature, below, nan, (no, yes))
         if mode == "BRANCH_GTE":
-            return self._put(feature, below, (yes, no, nan))
+            return self._put(feature, below, not nan, (yes, no))
         if mode == "BRANCH_GT":
-            return self._put(feature, threshold, (yes, no, nan))
-        if mode == "BRANCH_EQ":
-            return self._put(feature, threshold, (no, self._put(feature, below, (yes, no, nan)), nan))
+            return self._put(feature, threshold, not nan, (yes, no))
+        if mode == "BRANCH_EQ":  # NaN that passes the first test fails the second, and arrives at yes
+            return self._put(feature, threshold, nan, (no, self._put(feature, below, False, (yes, no))))
         if mode == "BRANCH_NEQ":
-            return self.test("BRANCH_EQ", feature, threshold, no, yes, nan)
+            return self.test("BRANCH_EQ", feature, threshold, no, yes, not nan)
         raise InvalidModel(f"a tree's node has the mode {mode!r}, which is none of {', '.join(MODES)}")
 
-    def member(self, feature: int, members: list[float], yes: int, no: int, nan: int) -> int:
+    def member(self, feature: int, members: list[float], yes: int, no: int, nan: bool) -> int:
         """A new test's place, of whether a feature is one of some numbers."""
+        if not members and nan:
+            raise Unsupported("a tree's node that NaN alone passes")
         for number in members:
             no = self.test("BRANCH_EQ", feature, number, yes, no, nan)
-        # The last one put is tested first: NaN goes its own way there.
-        return no if members else self._put(feature, np.nan, (no, no, nan))
+        return no
 
-    def _put(self, feature: int, threshold: float, children: tuple[int, int, int]) -> int:
+    def _put(self, feature: int, threshold: float, passes: bool, children: tuple[int, int]) -> int:
+        if passes and np.isnan(threshold):
+            raise Unsupported("a tree's node that NaN alone passes")
         self.features.append(feature)
         self.thresholds.append(threshold)
+        self.passes.append(passes)
         self.children.append(children)
         return len(self.features) - 1
 
     def finish(self) -> None:
         """Once all places are there: the tables, and the trees in order of depth, the deepest first."""
-        depths = [0] * len(self.features)
-        for place, children in enumerate(self.children):  # have lower numbers than their parents
-            if children[0] != place:
-                depths[place] = 1 + max(depths[child] for child in children)
-        self.roots.sort(key=lambda root: -depths[root])
-        self.depths = [depths[root] for root in self.roots]
-        self.size = max(self.features, default=-1) + 1
         if min(self.features, default=0) < 0:
             raise InvalidModel("a tree tests a feature before the first")
-        ways = np.array(self.children, np.int32).reshape(-1, 3)
-        # NaN is never at most a threshold: it goes with what is above, unless somewhere it has a way of its own.
-        self.width = 3 if (ways[:, 2] != ways[:, 0]).any() else 2
-        self.ways = np.ascontiguousarray(ways[:, : self.width]).ravel()
-        self.tests = [np.array(self.features, np.int32), np.array(self.thresholds, self.dtype)]
+        depths = [0] * len(self.features)
+        for place, (above, at_most) in enumerate(self.children):  # have lower numbers than their parents
+            if above != place:
+                depths[place] = 1 + max(depths[above], depths[at_most])
+        self.roots.sort(key=lambda root: -depths[root])
+        self.depths = [depths[root] for root in self.roots]
+        tests = np.array(self.features, np.int32), np.array(self.thresholds, self.dtype), np.array(self.passes, np.int32)
+        self.tables = [*tests, np.array(self.children, np.int32).ravel()]
 
 
 def leaves_of(forest: Forest, x: Value) -> Value:
     """The place (int32) of the leaf that each sample reaches in each tree, the deepest tree first."""
-    if forest.size > x.shape[1]:
-        raise InvalidInput(f"the trees test {forest.size} features; the samples have {x.shape[1]}")
+    features, thresholds, passes, children = forest.tables
+    if features.max(initial=-1) >= x.shape[1]:
+        raise InvalidInput(f"the trees test {features.max() + 1} features; the samples have {x.shape[1]}")
     places = nd.constant(np.array(forest.roots, np.int32).reshape(1, -1))
     if not x.shape[0] or not any(forest.depths):
         return nd.expand(places, (x.shape[0], len(forest.roots)))
+    if passes.any():
+        features = features + passes * x.shape[1]
+        lowest = nd.constant(np.array(-np.inf, x.dtype))
+        x = nd.concatenate([x, nd.where(nd.not_equal(x, x), lowest, x)], 1)
     flat, starts = nd.reshape(x, (x.size,)), _starts(x)
+    tables = [nd.constant(table) for table in (features, thresholds, children)]
     done: list[Value] = []
     for level in range(forest.depths[0]):
         walking = sum(depth > level for depth in forest.depths)
         if walking < FEWER * places.shape[1]:  # the shallow trees are at their leaves
-            done.insert(0, nd.slice_axis(places, 1, walking, places.shape[1]))
+            shallow = nd.slice_axis(places, 1, walking, places.shape[1])
+            done.insert(0, nd.expand(shallow, (x.shape[0], shallow.shape[1])))  # before the first level it is one row
             places = nd.slice_axis(places, 1, 0, walking)
-        places = _step(forest, flat, starts, places)
+        seen = pick(flat, nd.add(starts, pick(tables[0], places)))
+        is_at_most = nd.cast(nd.less_equal(seen, pick(tables[1], places)), "int32")
+        places = pick(tables[2], nd.add(nd.add(places, places), is_at_most))
     return nd.concatenate([places, *done], 1)
-
-
-def _step(forest: Forest, flat: Value, starts: Value, places: Value) -> Value:
-    """The places one level further down."""
-    features, thresholds = (nd.constant(test) for test in forest.tests)
-    seen = pick(flat, nd.add(starts, pick(features, places)))
-    way = nd.cast(nd.less_equal(seen, pick(thresholds, places)), "int32")
-    if forest.width == 3:
-        missing = nd.cast(nd.not_equal(seen, seen), "int32")
-        way = nd.add(way, nd.multiply(missing, nd.constant(np.int32(2))))
-    firsts = nd.multiply(places, nd.constant(np.int32(forest.width)))
-    return pick(nd.constant(forest.ways), nd.add(firsts, way))
 
 
 def pick(table: Value, places: Value) -> Value:

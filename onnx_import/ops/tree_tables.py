@@ -73,9 +73,11 @@ def read(node: Node, dtype: str, kind: str, count: int) -> tuple[Forest, Weights
     forest = Forest(dtype)
 
     def test(row: int, yes: int, no: int) -> int:
-        return forest.test(modes[row], features[row], values[row], yes, no, yes if tracks[row] else no)
+        return forest.test(modes[row], features[row], values[row], yes, no, bool(tracks[row]))
 
     placed = _grow(forest, _roots(trees, children), children, test)
+    if any(row not in placed for row in inner):
+        raise InvalidModel("a tree of a tree ensemble has two roots or leads back to itself")
     leaves = {rows[row]: place for row, place in placed.items() if row not in children}
     return forest, _weights(node, leaves, kind, count, len(forest.features))
 
@@ -94,7 +96,7 @@ def read_version_5(node: Node, dtype: str) -> tuple[Forest, Weights]:
     forest = Forest(dtype)
 
     def test(row: int, yes: int, no: int) -> int:
-        nan = yes if tracks[row] else no
+        nan = bool(tracks[row])
         if row in sets:
             return forest.member(features[row], sets[row], yes, no, nan)
         return forest.test(MODES[modes[row]], features[row], values[row], yes, no, nan)
