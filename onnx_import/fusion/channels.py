@@ -72,6 +72,17 @@ def _is_image(place: Place) -> bool:
     return dtype_of(place) == "float32" and 3 <= len(shape_of(place)) <= 5 and node_of(place, *BLOCKED) is not None
 
 
+def hard_sigmoid(rewriting: Rewriting, node: TapeNode) -> bool:
+    """A hard sigmoid of what a convolution gives is a clip of a filter a channel."""
+    place = node.inputs[0]
+    if node_of(place, "Convolution") is None or not _is_image(place):
+        return False
+    shape = shape_of(place)
+    slope, start = (np.full(shape[1], float(node.attrs[name])) for name in ("alpha", "beta"))
+    new = scale_channels(rewriting, place, (node, 0), slope, start)
+    return rewriting.replace((node, 0), rewriting.make("clip", [new], (node, 0), a_min=0, a_max=1))
+
+
 def line(rewriting: Rewriting, node: TapeNode) -> bool:
     """Sums and products with constants of each channel, in front of convolutions that would not take them in."""
     if dtype_of((node, 0)) != "float32" or not 3 <= len(shape_of((node, 0))) <= 5 or not _feeds_convolutions(rewriting, node):
@@ -195,5 +206,6 @@ def _is_depthwise(node: TapeNode) -> bool:
 RULES: Rules = {
     **{name: [line] for name in (*SUMS, *PRODUCTS, *DIFFERENCES, *QUOTIENTS, *scalars.OPERATORS)},
     "Pooling": [fill_block],
+    "hard_sigmoid": [hard_sigmoid],
 }
 RULES["elemwise_add"] = [prelu, line]

@@ -22,6 +22,7 @@ from serving.backends import mxnet_import
 from serving.backends.base import LoadedModel
 from serving.backends.mxnet_import import import_mxnet
 from serving.backends.mxnet_reshape import Reshapes
+from serving.backends.mxnet_tuning import tuned
 from serving.errors import ModelError
 from serving.invocation import Array, Inputs, Outputs
 from serving.models import params_file, shapes
@@ -110,7 +111,9 @@ class Executor:
     def __init__(self, symbol: Any, arrays: dict[str, Any], aux: dict[str, Any], inputs: dict[str, Any]) -> None:
         mx = import_mxnet()
         self._inputs = inputs  # the views below are into these arrays' memory
-        self._bound = symbol.bind(mx.cpu(), {**arrays, **inputs}, aux_states=aux, grad_req="null")
+        fast = tuned(symbol, {**arrays, **inputs})
+        everything = {**arrays, **inputs, **fast.arguments}
+        self._bound = fast.symbol.bind(mx.cpu(), everything, aux_states={**aux, **fast.states}, grad_req="null")
         self.views = {name: _view(array) for name, array in inputs.items()}
         self._handle = self._bound.handle
         self._forward = _library().MXExecutorForward
