@@ -17,7 +17,7 @@ import shutil
 import tarfile
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from onnx_import.program import Program
 from onnx_import.stages import Block, HostStage, Slot, SymbolStage
 from onnx_import.trace import STATIC_SIZE
 from serving.backends.mxnet import load_arrays
-from serving.backends.mxnet_converted import is_of_rows
+from serving.backends.mxnet_converted import needs_graph
 from serving.backends.mxnet_import import import_mxnet
 from serving.models import params_file
 
@@ -45,6 +45,8 @@ SYMBOL, PARAMS, SHAPES, GRAPH, REPORT = (
     "conversion.json",
 )
 FORMAT = 1
+Probes = Mapping[str, Sequence[Mapping[str, Any]]]
+"""Feeds of other sizes, by what they are to show."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Lowered:
     joined: Joined | str = ""
 
 
-def lower(program: Program, feeds: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]) -> Lowered:
+def lower(program: Program, feeds: Mapping[str, Any], others: Probes) -> Lowered:
     """Trace a program for feeds, and for `others` (under "rows" and "any") to see for which sizes the symbol holds."""
     blocks = program.blocks(dict(feeds))
     stages = [stage for block in blocks for stage in block.stages]
@@ -74,7 +76,7 @@ def lower(program: Program, feeds: Mapping[str, Any], others: Mapping[str, Mappi
         return Lowered(blocks, first, "these")
     covers = "these"
     for name in ("rows", "any"):
-        if name in others and not _is_same(program, first, blocks[0], others[name]):
+        if not all(_is_same(program, first, blocks[0], probe) for probe in others.get(name, ())):
             break
         covers = name
     return Lowered(blocks, first, covers)
@@ -87,7 +89,7 @@ def _joined(blocks: list[Block]) -> Joined | str:
         return str(reason)
 
 
-def widen(program: Program, lowered: Lowered, feeds: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]) -> Lowered:
+def widen(program: Program, lowered: Lowered, feeds: Mapping[str, Any], others: Probes) -> Lowered:
     """What was lowered for `feeds` of one row, or the symbol of more rows where that alone is a symbol for any number.
 
     Traced with one row, what lies beside the rows looks like one of them (an embedding of positions, a largest row). The
@@ -98,7 +100,7 @@ def widen(program: Program, lowered: Lowered, feeds: Mapping[str, Any], others: 
     if not all(isinstance(value, np.ndarray) for value in feeds.values()):
         return lowered
     try:
-        wide = lower(program, others["two"], others)
+        wide = lower(program, others["two"][0], others)
         if wide.covers == "these" or wide.symbol is None or not _is_right(program, wide.symbol, wide.blocks[0], feeds):
             return lowered
     except OnnxImportError:
@@ -192,10 +194,10 @@ def _write(part: Path, graph: Graph, lowered: Lowered, report: dict[str, Any]) -
         text = stage.text
     else:
         text = _NOTHING
-    if lowered.covers != "any" or not is_of_rows(report):
+    if lowered.covers != "any" or needs_graph(report):
         (part / GRAPH).write_text(json.dumps(to_document(graph, store), allow_nan=False))
         arrays.update({key: array for key, array in store.arrays.items() if key not in arrays})
-    (part / SYMBOL).write_text(text)
+    (part / SYMBOL).write_text(text, encoding="utf-8")
     params_file.write(part / PARAMS, arrays)
     (part / SHAPES).write_text(json.dumps(_shapes(graph), indent=1))
     (part / REPORT).write_text(json.dumps(report, indent=1, allow_nan=False))

@@ -26,6 +26,9 @@ from onnx_import.reader import read
 
 Progress = Callable[[str], None]
 
+MORE = (32, 1, 2, 3, 5, 7)
+"""What is added to open sizes, in turn, to see whether a symbol holds for any."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -152,15 +155,21 @@ def _lower(program: Program, options: Options) -> tuple[artifact.Lowered, dict[s
     problem: OnnxImportError | None = None
     for sizes in feeds.ladder(loose.graph, batch=1):
         two, rows = ({name: size + more * (dims[name] == "batch") for name, size in sizes.items()} for more in (1, 2))
-        grown = {name: size + (2 if dims[name] == "batch" else 32) for name, size in sizes.items()}
-        chosen = {"one": sizes, "two": two, "rows": rows, "any": grown}
-        fed = {name: {**feeds.seeded(loose.graph, 0, each), **values} for name, each in chosen.items()}
+        grown = [_grown(rows, dims, at) for at in range(len(MORE))] if set(dims.values()) - {"batch"} else [rows]
+        one, *fed = ({**feeds.seeded(loose.graph, 0, each), **values} for each in (sizes, two, rows, *grown))
+        probes = {"two": fed[:1], "rows": fed[1:2], "any": fed[2:]}
         try:
-            return artifact.widen(loose, artifact.lower(loose, fed["one"], fed), fed["one"], fed), fed["one"]
+            return artifact.widen(loose, artifact.lower(loose, one, probes), one, probes), one
         except (InvalidInput, InvalidModel) as error:
             problem = problem or error
     assert problem is not None
     raise problem
+
+
+def _grown(sizes: Mapping[str, int], dims: Mapping[str, str], at: int) -> dict[str, int]:
+    """Other sizes of all open dimensions but the batch, unlike each other: padding and strides make much of odd and even."""
+    inner = [name for name in sizes if dims[name] != "batch"]
+    return {**sizes, **{name: sizes[name] + MORE[(at + place) % len(MORE)] for place, name in enumerate(inner)}}
 
 
 def _typed(graph: Graph, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from serving.invocation import UNNAMED, Array, Inputs
 from serving.models.signature import Signature, Tensor, cast
 
 MAX_SAMPLE_BYTES = 64 << 20
+MAX_LISTED = 8
+"""Optional inputs that an error message names: some exporters list every weight as one."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class ExactSignature(Signature):
             raise BadRequest(f"missing inputs {missing}; the model has {self._listed()}")
         return {name: array for name, array in taken.items() if array is not None}
 
-    def sample(self) -> Inputs | None:
+    def sample(self, rows: int = 1) -> Inputs | None:
         """Inputs that a pass succeeds with, as far as the conversion has told; None where it has not, or where they are huge."""
         if not all(port.name in self.samples or port.is_optional for port in self.inputs):
             return None
@@ -87,7 +89,38 @@ class ExactSignature(Signature):
         return {needed[0].name: inputs[UNNAMED]}
 
     def _listed(self) -> str:
-        return "; ".join(map(str, self.inputs)) or "no inputs"
+        named = [port for port in self.inputs if not port.is_optional]
+        optional = [port for port in self.inputs if port.is_optional]
+        shown = "; ".join(map(str, named + (optional if len(optional) <= MAX_LISTED else [])))
+        return (shown or "no inputs") + (f" and {len(optional)} optional ones" if len(optional) > MAX_LISTED else "")
+
+
+@dataclass(frozen=True)
+class RowSignature(Signature):
+    """Inputs whose first axes count rows. `samples` are those of `ExactSignature`.
+
+    `exact` takes the requests that name an input with a value of its own, which those of rows alone leave out.
+    """
+
+    samples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    exact: ExactSignature | None = None
+
+    def validate(self, inputs: Inputs) -> Inputs:
+        """These inputs by name, in the signature's dtypes; with those that override a value where the request names some."""
+        if self.exact is not None and any(port.is_optional and port.name in inputs for port in self.exact.inputs):
+            return self.exact.validate(inputs)
+        return super().validate(inputs)
+
+    def sample(self, rows: int = 1) -> Inputs | None:
+        """Zeros in sizes that the model was converted with, so many rows of them; None where they would be huge."""
+        made: Inputs = {}
+        for tensor in self.inputs:
+            sizes = self.samples.get(tensor.name, {}).get("shape") or [1] * len(tensor.shape or ())
+            shape = (rows, *(size or other for size, other in zip((tensor.shape or ())[1:], sizes[1:], strict=True)))
+            if math.prod(shape) * tensor.dtype.itemsize > MAX_SAMPLE_BYTES:
+                return None
+            made[tensor.name] = np.zeros(shape, tensor.dtype)
+        return made
 
 
 def port(name: str, kind: Type, is_optional: bool) -> Port:

@@ -60,7 +60,7 @@ def sample(signature: Signature | None, rows: int = 1) -> Inputs | None:
     """
     own = getattr(signature, "sample", None)
     if own is not None:
-        found: Inputs | None = own()
+        found: Inputs | None = own(rows)
         return found
     inputs: Inputs = {}
     for tensor in signature.inputs if signature else ():

@@ -14,12 +14,14 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, parser
+from onnx.reference import ReferenceEvaluator
 
 from onnx_import.convert import Options, convert
 from serving import settings
 from serving.backends import mxnet_converted
 from serving.backends.mxnet import SymbolModel
-from serving.backends.mxnet_converted import ProgramModel
+from serving.backends.mxnet_converted import OverridableModel
+from serving.backends.mxnet_program import ProgramModel
 from serving.errors import ModelError
 from serving.execution import placement
 from serving.models import layout
@@ -51,6 +53,8 @@ TEXTS = {
     "nothing": "() => (float[2] y) { y = Constant<value = float[2] {1, 2}>() }",
     "open": "(float[N, L] x) => (float[N, 1] y) <int64[1] a = {1}> { y = ReduceMax(x, a) }",
     "reshape": "(float[N, 4] x, int64[2] s) => (float[A, B] y) { y = Reshape(x, s) }",
+    "pictures": """(float[N, 1, H, W] x) => (float[N, 1, A, B] y) <float[1, 1, 3, 3] w = {1, 1, 1, 1, 1, 1, 1, 1, 1}>
+        { c = Conv(x, w) y = MaxPool<kernel_shape = [2, 2], strides = [2, 2], auto_pad = "SAME_UPPER">(c) }""",
     "complex": "(complex64[N] x) => (complex64[N] y) { y = Identity(x) }",
 }
 SAMPLES = {"reshape": {"s": np.array([2, 2])}, "split": {"x": np.ones((3, 2), "float32")}}
@@ -233,7 +237,9 @@ def test_what_is_no_array_needs_json(ask: Callable[..., Response]) -> None:
         assert (reply.status, reply.json()["message"]) == (406, "an output is no plain array: accept application/json")
 
 
-@pytest.mark.parametrize("name", ["dense", "scalar", "string", "reshape", "join", "asked", "default", "counted", "nothing"])
+@pytest.mark.parametrize(
+    "name", ["dense", "pictures", "scalar", "string", "reshape", "join", "asked", "default", "counted", "nothing"]
+)
 def test_tiny_models_run_inline(name: str, converted: Callable[[str], Path]) -> None:
     """A pass can be measured before the first request, whatever the model's inputs are, and what is fast runs inline."""
     with Client(converted(name)) as client:
@@ -259,10 +265,46 @@ def test_kinds_of_models(converted: Callable[[str], Path]) -> None:
     """Plain rows are one symbol, stacked like any other; all else is a program, a request a pass."""
     symbols = ("dense", "two", "int64", "bool", "float16", "row", "unread", "open", "coupled")
     for name in (*symbols, "scalar", "axes", "pair", "string", "default", "split", "nothing", "bfloat16"):
+        kind = SymbolModel if name in symbols else OverridableModel if name == "default" else ProgramModel
         with Client(converted(name)) as client:
-            kind = SymbolModel if name in symbols else ProgramModel
             assert isinstance(client.service.model, kind), name
-            assert client.service.stackable is (kind is SymbolModel), name
+            assert client.service.stackable is (kind is not ProgramModel), name
+
+
+def test_weights_that_may_be_overridden(converted: Callable[[str], Path]) -> None:
+    """Requests that leave a weight as it is share passes; one that sends its own is answered with it, beside them."""
+    with Client(converted("default")) as client:
+        loaded, validate = client.service.model, client.service.signature.validate
+        plain, own = (validate(inputs) for inputs in ({"x": np.ones((1, 2))}, {"x": np.ones((1, 2)), "k": np.array([5, 6])}))
+        assert (loaded.stacks(plain), loaded.stacks(own)) == (True, False)
+        answers = client.service.predict([plain, own, plain], [])
+    assert [answer["y"].tolist() for answer in answers] == [[[2, 3]], [[6, 7]], [[2, 3]]]
+
+
+def test_many_weights_are_not_listed(tmp_path: Path) -> None:
+    """Where an exporter lists every weight as an input, a request's mistake is not answered with all of them."""
+    weights = ", ".join(f"float[2] w{at}" for at in range(20))
+    values = ", ".join(f"float[2] w{at} = {{1, 1}}" for at in range(20))
+    sums = " ".join(f"s{at + 1} = Add({f's{at}' if at else 'x'}, w{at})" for at in range(20))
+    text = f"(float[N, 2] x, {weights}) => (float[N, 2] s20) <{values}> {{ {sums} }}"
+    convert(
+        parser.parse_model(f'<ir_version: 4, opset_import: ["" : 9]> agraph {text}'), tmp_path / "out", Options(verify=False)
+    )
+    with Client(tmp_path / "out") as client:
+        assert client.invocations([[1, 2]]).json() == [[21.0, 22.0]]
+        assert client.invocations({"x": [[1, 2]], "w3": [0, 0]}).json() == [[20.0, 21.0]]
+        message = client.invocations({"w3": [0, 0]}).json()["message"]
+    assert message == "missing inputs ['x']; the model has x: float32 (*, 2) and 20 optional ones"
+
+
+def test_every_size_has_its_own_padding(converted: Callable[[str], Path]) -> None:
+    """Sizes that were not tried when the model was converted, odd and even ones, are answered as ONNX says."""
+    judge = ReferenceEvaluator(model("pictures"))
+    with Client(converted("pictures")) as client:
+        for height in (5, 6, 64, 65, 66, 67):
+            x = np.random.default_rng(height).random((2, 1, height, 9)).astype("float32")
+            (expected,) = judge.run(None, {"x": x})
+            np.testing.assert_allclose(client.service.model.forward({"x": x})["y"], expected, rtol=1e-5)
 
 
 def test_several_rows_for_a_model_of_one(converted: Callable[[str], Path]) -> None:
