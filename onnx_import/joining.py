@@ -77,7 +77,8 @@ def join(blocks: list[Block]) -> Joined:
     heads = [[*writer.slots[slot], 0] for slot in ends]
     fixed = [number for number, node in enumerate(writer.nodes) if node["op"] == "null"]
     version = {"mxnet_version": ["int", 10901], "is_np_shape": ["int", 1]}
-    text = json.dumps({"nodes": writer.nodes, "arg_nodes": fixed, "heads": heads, "attrs": version})
+    document = {"nodes": writer.nodes, "arg_nodes": fixed, "heads": heads, "attrs": version}
+    text = json.dumps(document, ensure_ascii=False)
     return Joined(text, writer.constants, [ends.index(slot) if slot in ends else None for slot in slots])
 
 

@@ -54,7 +54,7 @@ class Program:
         if key is not None and not self.static and Straight.fits(self.last, list(feeds.values())):
             if len(self._straight) >= self._capacity:
                 self._straight.clear()
-            self._straight[key] = Straight(self.last[0])
+            self._straight[key] = Straight(self.last[0], [info.name for info in self.graph.inputs if info.name in feeds])
         return [_delivered(value, dtype) for value, dtype in zip(outputs, dtypes, strict=True)]
 
     def call(self, feeds: dict[str, Any]) -> tuple[list[Any], list[Any]]:
@@ -106,6 +106,8 @@ class Program:
         results = trace.finish(outputs)
         root = self._root(feeds)
         known = self._blocks.pop(root, {})
+        if any(key in known and known[key].layout != block.layout for key, block in trace.blocks.items()):
+            known = {}  # what follows them reads other slots
         fits = len(known) + len(trace.blocks) <= MOST_BLOCKS
         self._blocks[root] = {**known, **trace.blocks} if fits else trace.blocks
         self._forget(is_any_gone=not fits)
@@ -142,11 +144,11 @@ class Program:
 class Straight:
     """A trace of one symbol between plain tensors: nothing is left to decide, so that a run costs little beside its pass."""
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: Block, names: list[str]) -> None:
         (stage,) = block.stages
         assert isinstance(stage, SymbolStage)
         self._executor = stage.executor
-        self._views = [(name, self._executor.views[name]) for name, _, _, _ in stage.feeds]
+        self._views = [(names[slot], self._executor.views[name]) for name, slot, _, _ in stage.feeds]
         first = min((slot for slot in stage.places), default=0)
         self._heads = [template[0].number - first for template in block.outputs or []]
 
@@ -206,8 +208,7 @@ def _checked(name: str, kind: Type, value: Any) -> Any:
         return [_checked(name, kind.element, item) for item in value]
     if kind.kind == "map" and kind.element is not None:
         return _mapped(name, kind.dtype, value), f"map:{kind.element.dtype}"
-    array: Array = carry(value)
-    dtype = name_of(value)
+    array, dtype = _array(name, value)
     if dtype != kind.dtype:
         raise InvalidInput(f"input {name!r} is {dtype}; the model takes {kind.dtype}")
     if kind.shape is not None and len(kind.shape) != array.ndim:
@@ -216,6 +217,30 @@ def _checked(name: str, kind: Type, value: Any) -> Any:
         if isinstance(wanted, int) and wanted != size:
             raise InvalidInput(f"input {name!r} is {size} long on axis {axis}; the model takes {wanted}")
     return array, dtype
+
+
+def _array(name: str, value: Any) -> tuple[Array, str]:
+    """A fed array in its carrier dtype, and its dtype."""
+    if not isinstance(value, (np.ndarray, np.generic)):
+        raise InvalidInput(f"input {name!r} is a {type(value).__name__}; an array is needed")
+    array = np.asarray(value)
+    if array.dtype.kind in "SO":
+        texts = np.empty(array.shape, dtype=object)
+        texts.reshape(-1)[:] = [_text(name, item) for item in array.ravel()]
+        array = texts
+    elif not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return carry(array), name_of(array)
+
+
+def _text(name: str, item: Any) -> str:
+    try:
+        item = item.decode() if isinstance(item, bytes) else item
+    except UnicodeDecodeError:
+        raise InvalidInput(f"input {name!r} holds bytes that are no UTF-8") from None
+    if not isinstance(item, str):
+        raise InvalidInput(f"input {name!r} holds a {type(item).__name__}; text is needed")
+    return item
 
 
 def _mapped(name: str, key: str, value: Any) -> Array:

@@ -162,6 +162,13 @@ class Block:
     guard: list[int]
     outputs: list[Any] | None = None
 
+    @property
+    def layout(self) -> list[Any]:
+        """What it reads and fills which slots with: where a block has the layout of another, what follows can follow either."""
+        return [
+            (stage.text if isinstance(stage, SymbolStage) else stage.name, stage.feeds, stage.places) for stage in self.stages
+        ] + [self.guard]
+
     def run(self, slots: list[Any]) -> tuple[Any, ...]:
         """Run the stages; what was seen at the end, which is the key of the next block."""
         seen = None
@@ -254,7 +261,8 @@ class _Writer:
         variables = [number for number, node in enumerate(self._nodes) if node["op"] == "null"]
         ends = [[self._numbers[id(node)], index, 0] for node, index in heads]
         version = {"mxnet_version": ["int", 10901], "is_np_shape": ["int", 1]}
-        return json.dumps({"nodes": self._nodes, "arg_nodes": variables, "heads": ends, "attrs": version})
+        # MXNet reads UTF-8, and no \u escapes.
+        return json.dumps({"nodes": self._nodes, "arg_nodes": variables, "heads": ends, "attrs": version}, ensure_ascii=False)
 
     def _source(self, node: TapeNode, index: int) -> tuple[int, int]:
         if id(node) in self._numbers:

@@ -47,8 +47,8 @@ class Trace(Tape):
         slot = len(self.slots)
         self.slots.append(array)
         if name in self._static:
-            return Value(dtype, array.shape, array)
-        node = TapeNode("feed", "null", self.unique(name), slot=slot, outputs=[(array.shape, dtype)])
+            return Value(dtype, array.shape, array.copy())  # the caller may write into its own
+        node = TapeNode("feed", "null", self.unique(name), attrs={"input": name}, slot=slot, outputs=[(array.shape, dtype)])
         node.array = array if may_be_static else None
         return self.add(node)[0]
 
@@ -63,7 +63,7 @@ class Trace(Tape):
         if value.node.kind != "feed":
             self._run(self._held_back(), None)
         assert value.node.kind == "feed"
-        array: Array = self.slots[value.node.slot]
+        array: Array = self.slots[value.node.slot].copy()
         self._end_block([value.node.slot], (array.tobytes() if array.dtype != object else tuple(array.ravel()),))
         value.data, value.node = array, None
         return array
@@ -174,7 +174,7 @@ def _small_inputs(node: TapeNode) -> set[str]:
             continue
         if node.kind == "host" or node.array is None or node.array.ndim > 1 or node.array.size > STATIC_SIZE:
             return set()
-        names.add(node.name)
+        names.add(node.attrs["input"])
     return names
 
 

@@ -21,6 +21,9 @@ from onnx_import.nd.value import TapeNode, Value
 
 Shape = tuple[int, ...]
 
+_UNREADABLE = dict.fromkeys(range(32), "_")
+"""Characters that JSON escapes in a way that MXNet does not know."""
+
 
 class Tape:
     """Nodes in the order in which they were emitted, and the pending values that somebody still holds."""
@@ -83,7 +86,8 @@ class Tape:
         return other
 
     def unique(self, name: str) -> str:
-        """A name that no other node of this tape has."""
+        """A name that no other node of this tape has, and that MXNet's JSON reader can read."""
+        name = name if name.isprintable() else name.translate(_UNREADABLE)
         count = self._names.get(name, 0)
         self._names[name] = count + 1
         return self.unique(f"{name}_{count}") if count else name
@@ -150,8 +154,10 @@ def spell(value: Any) -> str:
 
 
 def known(value: Value) -> Array:
-    """The array of a value, in its carrier dtype. Of a pending value it makes the trace depend on the number: only for what
-    determines shapes, axes, counts, scales or control flow.
+    """The array of a value, in its carrier dtype.
+
+    Of a pending value it makes the trace depend on the number: only for what determines shapes, axes, counts, scales or control
+    flow.
     """
     return current().known(value)
 
@@ -186,4 +192,5 @@ class Bound:
         self.function, self.attributes, self.__name__ = function, attributes, function.__name__
 
     def __call__(self, *arrays: Any) -> Any:
+        """The function's outputs."""
         return self.function(*arrays, **self.attributes)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onnx_import import nd
+from onnx_import import nd, registry
 from onnx_import.errors import InvalidInput, UnsupportedModel
 from onnx_import.graph import Graph, Node, Tensor, Type, ValueInfo
 from onnx_import.program import Program
@@ -169,3 +169,103 @@ def test_values_have_an_array_or_a_node() -> None:
     """A constant's array is at hand in its carrier dtype."""
     value = nd.constant(np.array([1, 2], np.int16), "int16")
     assert (value.dtype, value.carrier, value.is_known) == ("int16", "int32", True)
+
+
+def test_callers_own_their_arrays() -> None:
+    """A fed array that its caller writes into after the run changes no remembered answer."""
+    nodes = [Node("Reshape", ["x", "s"], ["y"], {"allowzero": 0}, since=14), Node("Identity", ["s"], ["t"], since=14)]
+    program = Program(Graph(nodes, [info("x", shape=(2, 3)), info("s", "int64", (1,))], [info("y"), info("t", "int64")]))
+    sizes = np.array([6])
+    program.run({"x": X, "s": sizes})
+    sizes[0] = -1
+    assert program.run({"x": X, "s": np.array([6])})[1].tolist() == [6]
+
+
+def test_numbers_looked_at_are_the_programs_own() -> None:
+    """So does an input that is too large to be static, and that the trace had to look at."""
+    nodes = [Node("Pad", ["x", "s"], ["y"], {"mode": "constant"}, since=13), Node("Identity", ["s"], ["t"], since=14)]
+    program = Program(Graph(nodes, [info("x", shape=(None,) * 5), info("s", "int64", (10,))], [info("y"), info("t", "int64")]))
+    x, pads = np.ones((1, 1, 1, 2, 3), np.float32), np.zeros(10, np.int64)
+    program.run({"x": x, "s": pads})
+    pads[0] = 2
+    y, t = program.run({"x": x, "s": np.zeros(10, np.int64)})
+    assert (y.shape, t.tolist()) == (x.shape, [0] * 10)
+
+
+def test_names_that_clash() -> None:
+    """The second element of a sequence `s` and an input `s_1` are two things, also where the latter becomes static."""
+    nodes = [
+        Node("ConcatFromSequence", ["s"], ["c"], {"axis": 0, "new_axis": 0}, since=11),
+        Node("Reshape", ["c", "s_1"], ["y"], {"allowzero": 0}, since=14),
+    ]
+    inputs = [ValueInfo("s", Type("sequence", element=Type())), info("s_1", "int64", (1,))]
+    assert Program(Graph(nodes, inputs, [info("y")])).run({"s": [X, X], "s_1": np.array([12])})[0].shape == (12,)
+
+
+@pytest.mark.parametrize("name", ["層/é", "a\x01\b\f\x1fb", 'q"\\u0041\n\t/', "\x7f\u2028"])
+def test_any_name(name: str) -> None:
+    """Inputs, nodes and constants may be called anything."""
+    weights = {f"w{name}": Tensor("float32", np.ones(3, np.float32))}
+    nodes = [Node("Add", [name, f"w{name}"], [f"y{name}"], since=14, name=name)]
+    program = Program(Graph(nodes, [info(name, shape=(2, 3))], [info(f"y{name}")], weights))
+    for _ in range(3):  # traced, replayed, and straight
+        np.testing.assert_array_equal(program.run({name: X})[0], X + 1)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "message"),
+    [
+        ("float32", [1.0], "is a list; an array is needed"),
+        ("float32", 1.0, "is a float; an array is needed"),
+        ("float32", np.zeros(1, "f4,i4"), "the model takes float32"),
+        ("string", np.array(["a", None], object), "holds a NoneType; text is needed"),
+        ("string", np.array([b"\xff"]), "holds bytes that are no UTF-8"),
+    ],
+)
+def test_no_array_of_its_dtype(dtype: str, value: Any, message: str) -> None:
+    """What is no array, or holds no text where text is taken, is refused by the input's name."""
+    program = Program(Graph([Node("Identity", ["x"], ["y"], since=14)], [info("x", dtype)], [info("y", dtype)]))
+    with pytest.raises(InvalidInput, match=f"input 'x' .*{message}"):
+        program.run({"x": value})
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "wanted"),
+    [
+        ("uint64", np.array([1, 2**63], ">u8"), [1, 2**63]),
+        ("int16", np.array([-2, 3], ">i2"), [-2, 3]),
+        ("float32", np.array([1.5, -2], ">f4"), [1.5, -2.0]),
+        ("float32", np.float32(-3), -3.0),
+        ("string", np.array([b"a", "é".encode()]), ["a", "é"]),
+        ("string", np.array(["a", "b"]), ["a", "b"]),
+    ],
+)
+def test_arrays_of_any_layout(dtype: str, value: Any, wanted: Any) -> None:
+    """Other byte orders, numpy scalars and encoded text are taken for what they mean."""
+    program = Program(Graph([Node("Identity", ["x"], ["y"], since=14)], [info("x", dtype)], [info("y", dtype)]))
+    assert program.run({"x": value})[0].tolist() == wanted
+
+
+def test_blocks_of_another_layout_are_forgotten(nonzero: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What follows a block is not entered from one that numbers its results otherwise, as one that kept more of them does."""
+    hoard: list[Any] = []
+    real = registry.find
+
+    def find(op_type: str, domain: str, since: int) -> Any:
+        """NonZero's converter, before which more is held than is needed, unless `hoard` is full."""
+        converter = real(op_type, domain, since)
+        if op_type != "NonZero" or converter is None or hoard:
+            return converter
+
+        def hoarding(node: Node, inputs: list[Any]) -> Any:
+            hoard.append(nd.add(inputs[0], nd.constant(np.float32(1))))
+            return converter(node, inputs)
+
+        return hoarding
+
+    monkeypatch.setattr(registry, "find", find)
+    program = Program(nonzero)
+    for feed in (X, X * 0, X, X * 0):
+        doubled, other = program.run({"x": feed})
+        np.testing.assert_array_equal(doubled, 2 * np.array(np.nonzero(feed)))
+        np.testing.assert_array_equal(other, feed * feed + feed)
