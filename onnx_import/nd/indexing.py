@@ -124,7 +124,7 @@ def rows_at(rows: Value, places: Value) -> Value:
 
 
 def starts(value: Value, axes: int, stride: int) -> Value:
-    """0, stride, 2 * stride, ... in row-major order over the first axes of a value: of the sizes that it has when the graph runs."""
+    """0, stride, 2 * stride, ... in row-major order over the first axes of a value, as long as they are when the graph runs."""
     if value.data is not None or value.dtype not in CARRIERS or 0 in value.shape:
         return constant((np.arange(math.prod(value.shape[:axes])) * stride).reshape(value.shape[:axes]))
     one = slices(value, [range(value.shape[0]), *(range(1) for _ in value.shape[1:])]) if value.rank > 1 else value
@@ -201,7 +201,7 @@ def flat_places(indices: Value, shape: Sequence[int]) -> Value:
 
 
 def put(value: Value, places: Value, updates: Value, reduction: str = "none") -> Value:
-    """Slices of axis 0 replaced by `updates`, or combined with them (add, mul, min, max); `places` are one axis of known range."""
+    """Slices of axis 0 replaced by `updates`, or combined with them (add, mul, min, max); `places`, one axis, are within bounds."""
     if 0 in updates.shape:
         return value
     if value.dtype not in CARRIERS:

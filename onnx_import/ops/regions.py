@@ -31,7 +31,7 @@ def roi_align(
     sampling_ratio: int,
     spatial_scale: float,
 ) -> Value:
-    """Each region's bins: the mean, or the largest, of points in it between pixels. Before opset 16 nothing is shifted by half a pixel."""
+    """Each region's bins: the mean, or the largest, of points between pixels. Before opset 16 none is shifted by half a pixel."""
     if mode not in ("avg", "max"):
         raise InvalidModel(f"mode is {mode!r}, not avg or max")
     if x.rank != 4 or rois.rank != 2 or rois.shape[1] != 4 or items.shape != rois.shape[:1]:

@@ -78,7 +78,7 @@ def _product(lines: Value, matrix: Array) -> Value:
 
 
 def _transform(lines: Value, total: int, inverse: bool) -> Value:
-    """The whole transform of lines (parts, places): a long one as many short ones, of each b-th number and of what these give (Cooley and Tukey)."""
+    """The transform of lines (parts, places): a long one as many short ones, of each b-th number and of what these give."""
     parts, count = lines.shape[-2:]
     a = next(n for n in range(math.isqrt(total), 0, -1) if total % n == 0)
     if total <= LONGEST or a == 1 or 0 in lines.shape:

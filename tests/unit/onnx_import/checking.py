@@ -29,8 +29,9 @@ def check(
     rtol: float = 1e-5,
     atol: float = 1e-6,
 ) -> backend.Prepared:
-    """Compare one node's outputs; `inputs` are arrays, lists of them, or None for an absent one; those that
-    `known` counts are initializers; `want` replaces the evaluator.
+    """Compare one node's outputs; `want` replaces the evaluator.
+
+    `inputs` are arrays, lists of them, or None for an absent one; those that `known` counts are initializers.
     """
     model = node_model(op_type, inputs, attributes or {}, opset=opset, domain=domain, outputs=outputs)
     feeds = {f"x{index}": value for index, value in enumerate(inputs) if value is not None and index not in known}
