@@ -201,7 +201,7 @@ def flat_places(indices: Value, shape: Sequence[int]) -> Value:
 
 
 def put(value: Value, places: Value, updates: Value, reduction: str = "none") -> Value:
-    """Slices of axis 0 replaced by `updates`, or combined with them (add, mul, min, max); `places`, one axis, are within bounds."""
+    """Slices of axis 0 replaced by `updates`, or combined with them (add, mul, min, max); `places` (one axis) are in bounds."""
     if 0 in updates.shape:
         return value
     if value.dtype not in CARRIERS:
@@ -237,7 +237,7 @@ def _put_by_numpy(array: Array, places: Array, updates: Array) -> Array:
 
 
 def _put_reduced(value: Value, places: Value, updates: Value, reduction: str) -> Value:
-    """Updates of one place are brought together by sorting, combined by doubling distances, and the last of each place is put."""
+    """Updates of one place come together by sorting, are combined over doubling distances, and the last of each is put."""
     combine = _combiner(reduction, value.dtype)
     rows = places.shape[0]
     order = constant(np.argsort(places.data, kind="stable")) if places.data is not None else _argsort(places)

@@ -75,7 +75,7 @@ class _Kernel:
 
 
 def upsample_image(x: Value, rows: Taps, columns: Taps) -> Value | None:
-    """The two axes of images (N, C, H, W) enlarged at once by oneDNN; None where the factors are not whole or the taps do not recur."""
+    """Images (N, C, H, W) enlarged along both axes at once; None where the factors are not whole or the taps do not recur."""
     if x.data is not None or x.rank != 4 or x.carrier != "float32" or 0 in x.shape:
         return None
     kernels = [_kernel(taps, size) for taps, size in zip((rows, columns), x.shape[2:], strict=True)]

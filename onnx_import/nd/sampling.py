@@ -47,7 +47,7 @@ class Sampler:
     about_centers: bool = False
 
     def sample(self, x: Value, places: Sequence[Value], items: Value | None = None) -> Value:
-        """(rows, points, C) of places (rows, points) of float64 along each spatial axis; row i reads item i, or item `items[i]`."""
+        """(rows, points, C) of places (rows, points), float64, along each spatial axis; row i reads item i, or `items[i]`."""
         sizes = x.shape[2:]
         rows = _as_rows(x, self.outside == "zeros")
         size = constant(np.int64(math.prod(sizes)))

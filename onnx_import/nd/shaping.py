@@ -304,7 +304,7 @@ def pad(value: Value, before: Sequence[int], after: Sequence[int], number: float
 
 
 def _is_joined_faster(value: Value, widths: Sequence[tuple[int, int]]) -> bool:
-    """Whether one axis alone is padded; but what comes from a convolution may lie in oneDNN's blocks, which Pad takes better."""
+    """Whether one axis alone is padded; what comes from a convolution may lie in oneDNN's blocks, which Pad takes better."""
     is_image = value.node is not None and value.node.op in ("Convolution", "Activation", "BatchNorm")
     return sum(a + b > 0 for a, b in widths) == 1 and not is_image
 

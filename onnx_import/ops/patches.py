@@ -98,7 +98,7 @@ def deform_conv(
 
 
 def _wandering(x: Value, taps: list[Value], weight: Value, offset_group: int, attrs: dict[str, Any]) -> Value:
-    """MXNet's operator, which wants a multiple of `offset_group` of filters: some of zeros are put behind those of each group."""
+    """MXNet's operator, which wants a multiple of `offset_group` of filters: zeros are put behind those of each group."""
     group, filters = attrs["num_group"], weight.shape[0] // attrs["num_group"]
     batch, sizes = x.shape[0], taps[0].shape[2:]
     more = next(n for n in range(filters, filters + offset_group) if n * group % offset_group == 0)

@@ -31,7 +31,7 @@ def roi_align(
     sampling_ratio: int,
     spatial_scale: float,
 ) -> Value:
-    """Each region's bins: the mean, or the largest, of points between pixels. Before opset 16 none is shifted by half a pixel."""
+    """Each region's bins: mean, or largest, of points between pixels. Before opset 16 none is shifted by half a pixel."""
     if mode not in ("avg", "max"):
         raise InvalidModel(f"mode is {mode!r}, not avg or max")
     if x.rank != 4 or rois.rank != 2 or rois.shape[1] != 4 or items.shape != rois.shape[:1]:
@@ -112,7 +112,7 @@ def _largest(x: Value, box: Value, items: Value, bins: Grid, how: tuple[int, boo
 
 
 def _points(start: Value, width: Value, sizes: Grid, ratio: int) -> tuple[Value, Value, Value, Value]:
-    """Of each region the points of its bins along one axis: the pixels before and behind, the share of the latter, and which count.
+    """Of each region the points of its bins along one axis: pixels before and behind, share of the latter, and which count.
 
     Without a ratio each region has as many points a bin as its bins are wide; what others have more of repeats the last.
     """

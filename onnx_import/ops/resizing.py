@@ -1,4 +1,4 @@
-"""Resize and Upsample. Sizes, scales and the region of interest are known: each axis becomes constant neighbours and weights."""
+"""Resize and Upsample. Sizes, scales and the region of interest are known: an axis becomes constant neighbours and weights."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Fourier transforms as products with matrices of sines and cosines, which are constants.
 
-Complex numbers are pairs on a last axis, and so the matrix of n numbers to m is one of n * c by m * 2, c being 1 or 2 parts of the
-input. Small transforms are computed in float64, where sums that ought to be 0 nearly are.
+Complex numbers are pairs on a last axis, and so the matrix of n numbers to m is one of n * c by m * 2, c being 1 or 2 parts
+of the input. Small transforms are computed in float64, where sums that ought to be 0 nearly are.
 """
 
 from __future__ import annotations
