@@ -10,7 +10,6 @@ A program takes what a symbol cannot: inputs without a row axis, open sizes, tex
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy as np
 from onnx_import.graph import Type
 from serving.backends.mxnet import SymbolModel, first_line, load_arrays, numpy_shapes, split_params
 from serving.backends.mxnet_import import import_mxnet
-from serving.backends.mxnet_program import ProgramModel
+from serving.backends.mxnet_program import ProgramModel, row_name
 from serving.backends.mxnet_signature import ExactSignature, Port, RowSignature, port
 from serving.errors import ModelError
 from serving.invocation import Inputs, Outputs
@@ -71,9 +70,8 @@ def is_of_rows(report: dict[str, Any]) -> bool:
     inputs = [entry for entry in report["inputs"] if entry not in _overridable(report)]
     if not inputs or not all(_is_plain(entry) for entry in [*inputs, *report["outputs"]]):
         return False
-    rows = {_row_name(entry["shape"][0]) for entry in inputs}
-    inner = [size for entry in inputs for size in entry["shape"][1:]]
-    return len(rows) == 1 and None not in rows and (report["covers"] == "any" or all(isinstance(size, int) for size in inner))
+    rows = {row_name(entry["shape"][0]) for entry in inputs}
+    return len(rows) == 1 and None not in rows and all(isinstance(size, int) for entry in inputs for size in entry["shape"][1:])
 
 
 def _overridable(report: dict[str, Any]) -> list[dict[str, Any]]:
@@ -82,14 +80,6 @@ def _overridable(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _is_plain(entry: dict[str, Any]) -> bool:
     return entry["kind"] == "tensor" and entry["dtype"] in PLAIN and bool(entry["shape"])
-
-
-def _row_name(size: Any) -> str | None:
-    """What the first axis counts: rows, by their name; None where it has a fixed length (of 1, rows were converted)."""
-    if isinstance(size, int):
-        return "" if size == 1 else None
-    # tf2onnx numbers what has no name.
-    return "" if size is None or re.fullmatch(r"unk__\d+", size) else str(size)
 
 
 def _symbol_model(layout: Layout, report: dict[str, Any], exact: ExactSignature | None) -> SymbolModel:
@@ -108,8 +98,7 @@ def _symbol_model(layout: Layout, report: dict[str, Any], exact: ExactSignature 
 
 
 def _rows(entry: dict[str, Any]) -> Tensor:
-    sizes = [size if isinstance(size, int) else None for size in entry["shape"]]
-    return Tensor(entry["name"], (None, *sizes[1:]), np.dtype(entry["dtype"]))
+    return Tensor(entry["name"], (None, *entry["shape"][1:]), np.dtype(entry["dtype"]))
 
 
 def _port(entry: dict[str, Any]) -> Port:

@@ -1,7 +1,15 @@
-"""A converted graph as a loaded model: every request has a pass of its own, lowered for its shapes when they are first seen."""
+"""A converted graph as a loaded model: lowered for the shapes of a request when they are first seen.
+
+    inputs -> rows of equal shape, each by itself? -> one padded pass for many of them
+           -> anything else                        -> a pass as they are
+
+Rows may share a pass where every input counts them, nothing in the graph depends on values, and two rows together answer
+what each answers alone. A graph that takes exactly one row passes several one by one.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +22,16 @@ from serving.errors import ModelError
 from serving.invocation import UNNAMED, Array, Inputs, Outputs
 from serving.models.signature import Tensor
 
+MAX_ROWS = 16
+"""Rows of the largest pass: beyond them a pass gains little, and every size that is padded to is lowered anew."""
+MAX_BATCH_BYTES = 4 << 20
+MAX_SHAPES = 64
+
 
 class ProgramModel:
-    """A converted graph as a loaded model: every request has a pass of its own, at its own shapes.
+    """A graph whose traces are kept. Scripts get it in place of a Module."""
 
-    Where the graph takes exactly one row, several are passed one by one. Scripts get it in place of a Module.
-    """
-
-    stackable = False
+    takes_samples = False
 
     def __init__(self, directory: Path, report: dict[str, Any]) -> None:
         from onnx_import import artifact
@@ -32,9 +42,13 @@ class ProgramModel:
             raise ModelError(f"{_line(error)}; convert the model again") from None
         graph = self._program.graph
         self._absent = {info.name: None for info in graph.feeds if info.type.kind == "optional"}
+        self._rows = tuple(info.name for info in graph.feeds)
         self._outputs = [(info.name, info.type) for info in graph.outputs]
         self._takes_one_row = _takes_one_row(graph)
-        self.signature = _signature(graph, report.get("sample", {}), self._takes_one_row)
+        self._independent: dict[tuple[Any, ...], bool] = {}
+        self.stackable = not self._takes_one_row and _counts_rows(graph)
+        self.max_batch = MAX_ROWS if self.stackable else 1
+        self.signature = _signature(graph, report.get("sample", {}), self._takes_one_row, self.stackable)
 
     @property
     def parameter_bytes(self) -> int:
@@ -42,19 +56,53 @@ class ProgramModel:
         return sum(tensor.data.nbytes for tensor in self._program.graph.initializers.values())
 
     def forward(self, inputs: Inputs) -> Outputs:
-        """One pass; ModelError, which is the request's fault, where the graph does not take these inputs."""
-        rows = len(next(iter(inputs.values()))) if self._takes_one_row else 1
+        """One pass, or as many as memory asks for; ModelError, the request's fault, where the graph does not take these inputs."""
+        rows = len(next(iter(inputs.values()))) if self.stackable or self._takes_one_row else 1
         if rows == 1:
             return self._pass(inputs)
-        if any(len(array) != rows for array in inputs.values()):
-            raise ModelError(f"the inputs differ in their number of rows: { {k: len(v) for k, v in inputs.items()} }")
-        passes = [self._pass({name: array[at : at + 1] for name, array in inputs.items()}) for at in range(rows)]
-        return {name: np.concatenate([one[name] for one in passes]) for name in passes[0]}
+        if self._takes_one_row:
+            return self._in_parts(inputs, rows, 1)
+        if not self.stacks(inputs):
+            return self._pass(inputs)
+        most = max(1, min(MAX_ROWS, MAX_BATCH_BYTES * rows // max(1, sum(array.nbytes for array in inputs.values()))))
+        return self._in_parts(inputs, rows, 1 << (most.bit_length() - 1))
+
+    def stacks(self, inputs: Inputs) -> bool:
+        """Whether rows like these may share a pass with other requests'.
+
+        Asked for the first time, of each row shape, it runs three small passes: two rows together, and each alone.
+        """
+        if not self.stackable or set(inputs) != set(self._rows):
+            return False
+        key = tuple(array.shape[1:] for array in inputs.values())
+        if key not in self._independent:
+            if len(self._independent) >= MAX_SHAPES:
+                self._independent.clear()
+            self._independent[key] = self._are_independent(inputs)
+        return self._independent[key]
 
     def __call__(self, inputs: Any) -> Outputs:
         """The outputs by name, of inputs by name or of the only one, checked and cast as a request's are."""
         given = inputs if isinstance(inputs, dict) else {UNNAMED: inputs}
         return self.forward(self.signature.validate({name: np.asarray(value) for name, value in given.items()}))
+
+    def __getattr__(self, name: str) -> Any:
+        """Nothing else: a script that takes it for a Module is told so."""
+        raise AttributeError(f"a converted model that is no single MXNet symbol has no {name}: call it with {{name: array}}")
+
+    def close(self) -> None:
+        """Drop the graph and its executors."""
+        del self._program
+
+    def _in_parts(self, inputs: Inputs, rows: int, most: int) -> Outputs:
+        """The outputs of so many rows at a time, filled up to powers of two so that few sizes are lowered."""
+        parts = []
+        for at in range(0, rows, most):
+            count = min(most, rows - at)
+            places = np.minimum(np.arange(1 << (count - 1).bit_length()), count - 1) + at
+            outputs = self._pass({name: array[places] for name, array in inputs.items()})
+            parts.append({name: array[:count] for name, array in outputs.items()})
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _pass(self, inputs: Inputs) -> Outputs:
         feeds = {name: array if array.dtype != object else _opened(array) for name, array in inputs.items()}
@@ -64,13 +112,37 @@ class ProgramModel:
             raise ModelError(_line(error)) from None
         return {name: _plain(value, kind) for (name, kind), value in zip(self._outputs, outputs, strict=True)}
 
-    def __getattr__(self, name: str) -> Any:
-        """Nothing else: a script that takes it for a Module is told so."""
-        raise AttributeError(f"a converted model that is no single MXNet symbol has no {name}: call it with {{name: array}}")
+    def _are_independent(self, inputs: Inputs) -> bool:
+        draw = np.random.default_rng(0)
+        two = {name: _two_like(array, draw) for name, array in inputs.items()}
+        try:
+            together = self._pass(two)
+            if self._program.static or len(self._program.last) > 1:  # what values decide is decided for all rows
+                return False
+            alone = [self._pass({name: array[at : at + 1] for name, array in two.items()}) for at in (0, 1)]
+        except (ModelError, RuntimeError):
+            return False
+        return all(
+            array.ndim > 0 and len(array) == 2 and all(_agree(array[at : at + 1], alone[at][name]) for at in (0, 1))
+            for name, array in together.items()
+        )
 
-    def close(self) -> None:
-        """Drop the graph and its executors."""
-        del self._program
+
+def _two_like(array: Array, draw: np.random.Generator) -> Array:
+    """Two rows of the same kind: the first of the array and another, small numbers that most graphs take."""
+    if array.dtype == object:
+        return np.concatenate([array[:1], np.frompyfunc(lambda text: text[::-1], 1, 1)(array[:1])])
+    shape = (2, *array.shape[1:])
+    whole = draw.integers(0, 2, shape)
+    return (whole * draw.random(shape) if array.dtype.kind not in "biu" else whole).astype(array.dtype)
+
+
+def _agree(one: Array, other: Array) -> bool:
+    """Whether two outputs are equal but for what kernels of different batch sizes round differently."""
+    if one.shape != other.shape or one.dtype.kind not in "fc":
+        return one.shape == other.shape and bool(np.array_equal(one, other))
+    scale = float(np.abs(other[np.isfinite(other)]).max(initial=0.0))
+    return bool(np.allclose(one, other, rtol=1e-3, atol=1e-3 * scale, equal_nan=True))
 
 
 def _opened(array: Array) -> Any:
@@ -86,19 +158,36 @@ def _line(error: OnnxImportError) -> str:
 
 def _takes_one_row(graph: Graph) -> bool:
     """Whether every input and output is declared as exactly one row, as exporters write that trace a single example."""
-    kinds = [info.type for info in (*graph.inputs, *graph.outputs)]
-    return bool(graph.inputs) and all(kind.kind == "tensor" and kind.shape and kind.shape[0] == 1 for kind in kinds)
+    kinds = [info.type for info in (*graph.feeds, *graph.outputs)]
+    return bool(graph.feeds) and all(kind.kind == "tensor" and kind.shape and kind.shape[0] == 1 for kind in kinds)
 
 
-def _signature(graph: Graph, samples: dict[str, Any], takes_one_row: bool) -> ExactSignature:
+def _counts_rows(graph: Graph) -> bool:
+    """Whether the first axis of every input that must be fed is open, and the same one."""
+    kinds = [info.type for info in graph.feeds]
+    if not kinds or not all(kind.kind == "tensor" and kind.shape for kind in kinds):
+        return False
+    names = {row_name(kind.shape[0]) for kind in kinds if kind.shape}
+    return len(names) == 1 and not any(kind.shape[0] == 1 for kind in kinds if kind.shape) and None not in names
+
+
+def row_name(size: Any) -> str | None:
+    """What a first axis counts: rows, by their name; None where it has a fixed length (of 1, rows were converted)."""
+    if isinstance(size, int):
+        return "" if size == 1 else None
+    # tf2onnx numbers what has no name.
+    return "" if size is None or re.fullmatch(r"unk__\d+", size) else str(size)
+
+
+def _signature(graph: Graph, samples: dict[str, Any], takes_one_row: bool, counts_rows: bool) -> ExactSignature:
     ports = []
     for info in graph.inputs:
-        kind = info.type
-        if takes_one_row and kind.shape:
+        kind, is_optional = info.type, info.name in graph.initializers
+        if takes_one_row and kind.shape and not is_optional:
             kind = Type(kind.kind, kind.dtype, (None, *kind.shape[1:]))
-        ports.append(port(info.name, kind, info.name in graph.initializers))
+        ports.append(port(info.name, kind, is_optional))
     outputs = tuple(Tensor(info.name, None, served_dtype(_innermost(info.type).dtype)) for info in graph.outputs)
-    return ExactSignature(tuple(ports), outputs, samples)
+    return ExactSignature(tuple(ports), outputs, samples, counts_rows or takes_one_row)
 
 
 def _innermost(kind: Type) -> Type:

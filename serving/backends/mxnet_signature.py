@@ -47,10 +47,15 @@ class Port(Tensor):
 
 @dataclass(frozen=True)
 class ExactSignature(Signature):
-    """Inputs that are taken as they are declared. `samples` are shapes and values of one set of inputs that the model takes."""
+    """Inputs that are taken as they are declared.
+
+    `samples` are shapes and values of one set of inputs that the model takes; `counts_rows` says that the first axes of all
+    inputs that have to be there are as long.
+    """
 
     inputs: tuple[Port, ...]
     samples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    counts_rows: bool = False
 
     def validate(self, inputs: Inputs) -> Inputs:
         """These inputs by name, in ONNX's dtypes, those left out left out; BadRequest otherwise.
@@ -68,6 +73,9 @@ class ExactSignature(Signature):
         missing = [name for name, port in ports.items() if taken.get(name) is None and not port.is_optional]
         if missing:
             raise BadRequest(f"missing inputs {missing}; the model has {self._listed()}")
+        rows = {name: len(array) for name, array in taken.items() if self.counts_rows and array is not None}
+        if len({count for name, count in rows.items() if not ports[name].is_optional}) > 1:
+            raise BadRequest(f"the inputs differ in their number of rows: {rows}")
         return {name: array for name, array in taken.items() if array is not None}
 
     def sample(self, rows: int = 1) -> Inputs | None:
@@ -76,7 +84,9 @@ class ExactSignature(Signature):
             return None
         made = {port.name: _sampled(port, self.samples[port.name]) for port in self.inputs if port.name in self.samples}
         whole = {name: array for name, array in made.items() if array is not None}
-        return whole if len(whole) == len(made) else None
+        if len(whole) < len(made):
+            return None
+        return {name: np.repeat(array[:1], rows, axis=0) for name, array in whole.items()} if self.counts_rows else whole
 
     def _named(self, inputs: Inputs) -> Inputs:
         if set(inputs) != {UNNAMED}:

@@ -38,7 +38,7 @@ class DefaultService:
     @property
     def takes_samples(self) -> bool:
         """Whether a pass over zeros has to succeed: not where the model may want a number of rows that nobody has told."""
-        return self.stackable
+        return bool(getattr(self.model, "takes_samples", self.stackable))
 
     @property
     def max_batch(self) -> int:

@@ -36,6 +36,8 @@ TEXTS = {
     "bool": "(bool[N, 2] x, bool[N, 2] z) => (bool[N, 2] y) { y = And(x, z) }",
     "float16": "(float16[N, 2] x) => (float16[N, 2] y) { y = Add(x, x) }",
     "string": "(string[N] x) => (string[N] y) { y = StringConcat(x, x) }",
+    "texts": "(string[N] x, string[N] z) => (string[N] y) { y = StringConcat(x, z) }",
+    "mixed": "(float[N, L] x) => (float[N, L] y) { y = Softmax<axis = 0>(x) }",
     "bfloat16": "(bfloat16[N, 2] x) => (bfloat16[N, 2] y) { y = Add(x, x) }",
     "float8": "(float8e4m3fn[N, 2] x) => (float[N, 2] y) { y = Cast<to = 1>(x) }",
     "int4": "(int4[N, 2] x) => (float[N, 2] y) { y = Cast<to = 1>(x) }",
@@ -247,28 +249,63 @@ def test_tiny_models_run_inline(name: str, converted: Callable[[str], Path]) -> 
     assert (chosen.kind, chosen.seconds is not None) == ("inline", True), chosen.why
 
 
-@pytest.mark.parametrize(("name", "is_stacked"), [("dense", True), ("int64", True), ("open", True), ("coupled", False)])
+@pytest.mark.parametrize(
+    ("name", "is_stacked"),
+    [("dense", True), ("int64", True), ("coupled", False), ("open", True), ("mixed", False), ("string", True)]
+    + [("bfloat16", True), ("classes", True), ("pictures", True)],
+)
 def test_rows_share_passes_where_they_are_independent(name: str, is_stacked: bool, converted: Callable[[str], Path]) -> None:
-    """Requests that arrive together are answered as each alone would be; rows of plain models go through one pass."""
-    width = 2 if name == "int64" else 4
-    rows = [np.arange(width).reshape(1, width) + at for at in range(5)]
+    """Requests that arrive together are answered as each alone would be; rows of their own go through one pass."""
+    shape = {"string": (), "pictures": (1, 6, 5), "dense": (4,), "coupled": (4,), "open": (3,), "mixed": (3,)}.get(name, (2,))
     with Client(converted(name)) as client:
-        loaded = client.service.model
-        inputs = [loaded.signature.validate({"x": row}) for row in rows]
+        loaded, output = client.service.model, client.service.signature.outputs[0].name
+        rows = [np.arange(np.prod(shape, dtype=int)).reshape(1, *shape) + at for at in range(5)]
+        inputs = [
+            loaded.signature.validate({"x": row.astype(str) if name == "string" else row})
+            for row in (*rows, np.concatenate(rows))
+        ]
         assert loaded.stacks(inputs[0]) is is_stacked
         together = client.service.predict(inputs, [])
         for one, answer in zip(inputs, together, strict=True):
-            np.testing.assert_allclose(answer["y"], loaded.forward(one)["y"], rtol=1e-6)
+            alone = loaded.forward(one)[output]
+            if alone.dtype.kind == "f":
+                np.testing.assert_allclose(answer[output], alone, rtol=1e-6)
+            else:
+                assert answer[output].tolist() == alone.tolist()
+
+
+def test_many_requests_are_one_pass(converted: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of a program's requests go through it together, filled up to a power of two, at most so many at a time."""
+    with Client(converted("open")) as client:
+        loaded = client.service.model
+        inputs = [loaded.signature.validate({"x": np.full((1, 3), at)}) for at in range(21)]
+        assert loaded.stacks(inputs[0])
+        passes = []
+        run = loaded._program.run
+        monkeypatch.setattr(loaded._program, "run", lambda feeds: passes.append(len(feeds["x"])) or run(feeds))
+        answers = client.service.predict(inputs, [])
+    assert passes == [16, 8]
+    assert [answer["y"].tolist() for answer in answers] == [[[at]] for at in range(21)]
+
+
+def test_inputs_of_different_rows(ask: Callable[..., Response]) -> None:
+    """Where first axes count the same rows, inputs of different numbers of them are a 400."""
+    for name in ("bool", "texts"):
+        reply = ask(
+            name, {"x": ["a", "b"] if name == "texts" else [[1, 1], [1, 1]], "z": ["a"] if name == "texts" else [[1, 1]]}
+        )
+        assert (reply.status, reply.json()["message"]) == (400, "the inputs differ in their number of rows: {'x': 2, 'z': 1}")
 
 
 def test_kinds_of_models(converted: Callable[[str], Path]) -> None:
     """Plain rows are one symbol, stacked like any other; all else is a program, a request a pass."""
-    symbols = ("dense", "two", "int64", "bool", "float16", "row", "unread", "open", "coupled")
-    for name in (*symbols, "scalar", "axes", "pair", "string", "default", "split", "nothing", "bfloat16"):
+    symbols = ("dense", "two", "int64", "bool", "float16", "row", "unread", "coupled")
+    stacked = ("open", "string", "bfloat16", "split", "pictures", "texts")
+    for name in (*symbols, *stacked, "scalar", "axes", "pair", "default", "join", "nothing", "counted"):
         kind = SymbolModel if name in symbols else OverridableModel if name == "default" else ProgramModel
         with Client(converted(name)) as client:
             assert isinstance(client.service.model, kind), name
-            assert client.service.stackable is (kind is not ProgramModel), name
+            assert client.service.stackable is (kind is not ProgramModel or name in stacked), name
 
 
 def test_weights_that_may_be_overridden(converted: Callable[[str], Path]) -> None:
