@@ -9,6 +9,7 @@ from onnx_import.fusion.scalars import peel
 from onnx_import.nd.value import TapeNode
 
 PRODUCTS = ("elemwise_mul", "broadcast_mul")
+WITH_RELU = ("Convolution", "BatchNorm", "FullyConnected", "elemwise_add")
 
 
 def bounded(rewriting: Rewriting, node: TapeNode) -> tuple[Place, float, float] | None:
@@ -48,6 +49,13 @@ def relu_with_limit(rewriting: Rewriting, node: TapeNode) -> bool:
     if low != 0 or not node_of(place, "Convolution", "BatchNorm") or not rewriting.is_private(place):
         return False
     return rewriting.replace((node, 0), rewriting.make("clip", [place], (node, 0), a_min=low, a_max=high))
+
+
+def relu(rewriting: Rewriting, node: TapeNode) -> bool:
+    """The larger of 0 and what a convolution, normalization or product of matrices gives: oneDNN's, which those take in."""
+    if dtype_of((node, 0)) != "float32" or float(node.attrs["scalar"]) != 0 or not node_of(node.inputs[0], *WITH_RELU):
+        return False
+    return rewriting.replace((node, 0), rewriting.make("Activation", [node.inputs[0]], (node, 0), act_type="relu"))
 
 
 def gelu(rewriting: Rewriting, node: TapeNode) -> bool:
@@ -144,7 +152,7 @@ def _is(number: float, wanted: float) -> bool:
 RULES: Rules = {
     "clip": [hard_sigmoid],
     "_npi_minimum_scalar": [hard_sigmoid, relu_with_limit],
-    "_npi_maximum_scalar": [hard_sigmoid, relu_with_limit],
+    "_npi_maximum_scalar": [hard_sigmoid, relu_with_limit, relu],
     "elemwise_mul": [gelu, gelu_by_tanh],
     "broadcast_mul": [gelu],
 }

@@ -84,6 +84,24 @@ def _absorb(rewriting: Rewriting, node: TapeNode, base: TapeNode, line: tuple[Ar
     return rewriting.replace((node, 0), clone(rewriting, base, inputs, (node, 0)))
 
 
+def behind_norm(rewriting: Rewriting, node: TapeNode) -> bool:
+    """Constants of each channel behind a BatchNorm go into its own."""
+    for at, place in enumerate(node.inputs):
+        base = node_of(place, "BatchNorm")
+        line = line_by_channel(node, at, 1) if base is not None and rewriting.is_private(place) else None
+        if line is None or base is None:
+            continue
+        gamma, beta = array_of(base.inputs[1]), array_of(base.inputs[2])
+        if gamma is None or beta is None:
+            continue
+        scaled, moved = (np.asarray(gamma * line[0], gamma.dtype), np.asarray(beta * line[0] + line[1], beta.dtype))
+        new = [rewriting.constant(part, old, "float32") for part, old in zip((scaled, moved), base.inputs[1:3], strict=True)]
+        made = rewriting.make("BatchNorm", [base.inputs[0], *new, *base.inputs[3:]], (node, 0))
+        made[0].attrs = dict(base.attrs)
+        return rewriting.replace((node, 0), made)
+    return False
+
+
 def _is_scalable(weight: Array | None) -> bool:
     """Whether a factor may go into weights: not into whole numbers, whose sums are exact, as quantized models count on."""
     return weight is not None and weight.size <= LARGEST and bool(np.any(weight != np.rint(weight)))
@@ -151,7 +169,7 @@ def size_of(place: Place) -> int:
 
 
 RULES: Rules = {
-    **{name: [behind] for name in (*SUMS, *PRODUCTS, *DIFFERENCES, *QUOTIENTS, *scalars.OPERATORS)},
+    **{name: [behind, behind_norm] for name in (*SUMS, *PRODUCTS, *DIFFERENCES, *QUOTIENTS, *scalars.OPERATORS)},
     "Convolution": [before],
     "FullyConnected": [before],
 }

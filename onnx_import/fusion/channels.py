@@ -16,7 +16,9 @@ from onnx_import.nd.value import TapeNode
 
 BLOCK = 16
 """Channels that oneDNN keeps side by side."""
-BLOCKED = ("Convolution", "Deconvolution", "Pooling")
+BLOCKED = ("Convolution", "Deconvolution", "Pooling", "BatchNorm")
+LEAST_TURNED = 32
+"""Channels from which on it pays to turn them to the last axis."""
 CHANNELWISE = ("Pooling", "Activation", "LeakyReLU", "elemwise_add", "clip")
 
 
@@ -75,12 +77,37 @@ def _is_image(place: Place) -> bool:
 def hard_sigmoid(rewriting: Rewriting, node: TapeNode) -> bool:
     """A hard sigmoid of what a convolution gives is a clip of a filter a channel."""
     place = node.inputs[0]
-    if node_of(place, "Convolution") is None or not _is_image(place):
+    if not _is_image(place):
         return False
     shape = shape_of(place)
     slope, start = (np.full(shape[1], float(node.attrs[name])) for name in ("alpha", "beta"))
     new = scale_channels(rewriting, place, (node, 0), slope, start)
     return rewriting.replace((node, 0), rewriting.make("clip", [new], (node, 0), a_min=0, a_max=1))
+
+
+def product(rewriting: Rewriting, node: TapeNode) -> bool:
+    """Two results of convolutions are multiplied with their channels last, which is next to oneDNN's layout, and turned back."""
+    shape = shape_of((node, 0))
+    if any(_is_sigmoid(place) for place in node.inputs):  # which serving multiplies in one node
+        return False
+    if len(shape) != 4 or shape[1] < LEAST_TURNED or not all(_is_image(_unclipped(place)) for place in node.inputs):
+        return False
+    turned = [
+        rewriting.make("transpose", [place], place, [shape[0], *shape[2:], shape[1]], axes=(0, 2, 3, 1))
+        for place in node.inputs
+    ]
+    new = rewriting.make("elemwise_mul", turned, (node, 0), shape_of(turned[0]))
+    return rewriting.replace((node, 0), rewriting.make("transpose", [new], (node, 0), shape, axes=(0, 3, 1, 2)))
+
+
+def _is_sigmoid(place: Place) -> bool:
+    curve = node_of(place, "Activation")
+    return curve is not None and curve.attrs["act_type"] == "sigmoid"
+
+
+def _unclipped(place: Place) -> Place:
+    curve = node_of(place, "clip", "Activation", "LeakyReLU")
+    return place if curve is None else curve.inputs[0]
 
 
 def line(rewriting: Rewriting, node: TapeNode) -> bool:
@@ -209,3 +236,4 @@ RULES: Rules = {
     "hard_sigmoid": [hard_sigmoid],
 }
 RULES["elemwise_add"] = [prelu, line]
+RULES["elemwise_mul"] = [line, product]
