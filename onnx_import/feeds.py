@@ -16,6 +16,7 @@ import numpy as np
 
 from onnx_import.dtypes import ONNX_NAMES, Array, bounds, is_float, is_integer, true_dtype
 from onnx_import.graph import Dim, Type, ValueInfo
+from onnx_import.vocabulary import KEYS, Column, speak, vocabulary
 
 WORDS = np.array(["spam", "eggs", "Monday", "tree", "a b c", ""], object)
 
@@ -97,7 +98,20 @@ def seeded(model: Any, seed: int = 0, sizes: Mapping[str, int] | None = None, mo
     """
     wanted = {**next(ladder(model)), **(sizes or {})}
     draw = Draw(np.random.default_rng(seed), most)
-    return {info.name: _value(info, info.type, wanted, draw) for info in inputs_of(model)}
+    feeds = {info.name: _value(info, info.type, wanted, draw) for info in inputs_of(model)}
+    speak(feeds, _words(model), draw.random)
+    return feeds
+
+
+def _words(model: Any) -> dict[Column, list[Any]]:
+    """What encoders of an onnx.ModelProto or a Graph know."""
+    if hasattr(model, "feeds"):
+        return vocabulary(model)
+    if not any(node.op_type in KEYS for node in model.graph.node):
+        return {}
+    from onnx_import.reader import read  # which imports onnx: it is there, if its protos are
+
+    return vocabulary(read(model))
 
 
 @dataclass(frozen=True)

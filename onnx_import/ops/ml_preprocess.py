@@ -26,11 +26,11 @@ def scaler(x: Value, *, offset: list[float] | None, scale: list[float] | None) -
 
 @op("Normalizer", since=1, domain=ML)
 def normalizer(x: Value, *, norm: str) -> Value:
-    """Rows divided by their norm."""
+    """Rows divided by their norm: their largest number (its sign counts), the sum of sizes, or the length."""
     wide = _real(x)
     axis = [wide.rank - 1]
     if norm == "MAX":
-        size = nd.reduce_max(nd.absolute(wide), axis)
+        size = nd.reduce_max(wide, axis)
     elif norm == "L1":
         size = nd.reduce_sum(nd.absolute(wide), axis)
     elif norm == "L2":
