@@ -53,7 +53,7 @@ def reduce_sum(value: Value, axes: Sequence[int], keepdims: bool = True) -> Valu
 
 def reduce_prod(value: Value, axes: Sequence[int], keepdims: bool = True) -> Value:
     """The product."""
-    return _in_float32(lambda x: _reduced("prod", np.prod, x, axes, keepdims, 1), value)
+    return _in_float32(lambda x: _reduced(("prod", np.prod, 1), x, axes, keepdims), value)
 
 
 def reduce_mean(value: Value, axes: Sequence[int], keepdims: bool = True) -> Value:
@@ -63,28 +63,28 @@ def reduce_mean(value: Value, axes: Sequence[int], keepdims: bool = True) -> Val
     axes = normal_axes(axes, value.rank)
     count = int(np.prod([value.shape[axis] for axis in axes], dtype=np.int64))
     if value.dtype == "float64" and value.size:
-        return _reduced("mean", np.mean, value, axes, keepdims, np.nan)
+        return _reduced(("mean", np.mean, np.nan), value, axes, keepdims)
     return _in_float32(lambda x: divide(_summed(x, axes, keepdims), full((), count, x.dtype)), value)
 
 
 def reduce_max(value: Value, axes: Sequence[int], keepdims: bool = True) -> Value:
     """The largest number; NaN where there is one."""
-    return signed_order(lambda x: _reduced("max", np.max, x, axes, keepdims, _least(x.dtype)), value)
+    return signed_order(lambda x: _reduced(("max", np.max, _least(x.dtype)), x, axes, keepdims), value)
 
 
 def reduce_min(value: Value, axes: Sequence[int], keepdims: bool = True) -> Value:
     """The smallest number; NaN where there is one."""
-    return signed_order(lambda x: _reduced("min", np.min, x, axes, keepdims, _greatest(x.dtype)), value)
+    return signed_order(lambda x: _reduced(("min", np.min, _greatest(x.dtype)), x, axes, keepdims), value)
 
 
 def argmax(value: Value, axis: int, keepdims: bool = True, last: bool = False) -> Value:
     """The place (int64) of the first, or last, of the largest numbers along an axis."""
-    return _place("_npi_argmax", np.argmax, value, axis, keepdims, last)
+    return _place(("_npi_argmax", np.argmax), value, axis, keepdims, last)
 
 
 def argmin(value: Value, axis: int, keepdims: bool = True, last: bool = False) -> Value:
     """The place (int64) of the first, or last, of the smallest numbers along an axis."""
-    return _place("_npi_argmin", np.argmin, value, axis, keepdims, last)
+    return _place(("_npi_argmin", np.argmin), value, axis, keepdims, last)
 
 
 def cumulative_sum(value: Value, axis: int, *, exclusive: bool = False, reverse: bool = False) -> Value:
@@ -95,7 +95,7 @@ def cumulative_sum(value: Value, axis: int, *, exclusive: bool = False, reverse:
             return fold(lambda array: np.cumsum(array, axis), x, dtype=x.dtype)
         return settle(emit("_np_cumsum", [x], x.shape, x.dtype, axis=axis))
 
-    return _cumulative(inclusive, value, axis, exclusive, reverse, 0)
+    return _cumulative((inclusive, 0), value, axis, exclusive, reverse)
 
 
 def cumulative_product(value: Value, axis: int, *, exclusive: bool = False, reverse: bool = False) -> Value:
@@ -110,12 +110,13 @@ def cumulative_product(value: Value, axis: int, *, exclusive: bool = False, reve
             step *= 2
         return x
 
-    return _cumulative(inclusive, value, axis, exclusive, reverse, 1)
+    return _cumulative((inclusive, 1), value, axis, exclusive, reverse)
 
 
 def _cumulative(
-    inclusive: Callable[[Value, int], Value], value: Value, axis: int, exclusive: bool, reverse: bool, neutral: int
+    kind: tuple[Callable[[Value, int], Value], int], value: Value, axis: int, exclusive: bool, reverse: bool
 ) -> Value:
+    inclusive, neutral = kind
     axis = normal_axis(axis, value.rank)
     if not value.size:
         return value
@@ -144,7 +145,7 @@ def _summed(value: Value, axes: Sequence[int], keepdims: bool) -> Value:
     gone = sorted(normal_axes(axes, value.rank)) if value.rank else []
     count = int(np.prod([value.shape[axis] for axis in gone], dtype=np.int64))
     if value.dtype != "float32" or value.data is not None or value.size < LARGE or not 1 < count <= LONGEST_SUM:
-        return _reduced("sum", np.sum, value, gone, keepdims, 0)
+        return _reduced(("sum", np.sum, 0), value, gone, keepdims)
     kept = [axis for axis in range(value.rank) if axis not in gone]
     sizes = [value.shape[axis] for axis in kept]
     rows = reshape(transpose(value, [*kept, *gone]), [*(sizes or [1]), count])
@@ -154,8 +155,9 @@ def _summed(value: Value, axes: Sequence[int], keepdims: bool) -> Value:
     return reshape(sums, [1 if axis in gone else size for axis, size in enumerate(value.shape) if keepdims or axis not in gone])
 
 
-def _reduced(op: str, function: Callable[..., Array], value: Value, axes: Sequence[int], keepdims: bool, neutral: Any) -> Value:
-    """One of MXNet's reductions, with the numpy function that folds it."""
+def _reduced(kind: tuple[str, Callable[..., Array], Any], value: Value, axes: Sequence[int], keepdims: bool) -> Value:
+    """One of MXNet's reductions, with the numpy function that folds it and what it gives of nothing."""
+    op, function, neutral = kind
     gone = tuple(sorted(set(normal_axes(axes, value.rank)))) if value.rank else ()
     shape = tuple(1 if axis in gone else size for axis, size in enumerate(value.shape) if keepdims or axis not in gone)
     if not value.size:
@@ -165,15 +167,16 @@ def _reduced(op: str, function: Callable[..., Array], value: Value, axes: Sequen
     if value.data is not None:
         return fold(lambda array: function(array, axis=gone, keepdims=keepdims), value, dtype=value.dtype)
     if sum(1 for axis in gone if axis - 1 not in gone) > 2:  # MXNet takes few separate runs of axes at once
-        inner = _reduced(op, function, value, gone[1:], True, neutral)
-        return reshape(_reduced(op, function, inner, gone[:1], True, neutral), shape)
+        inner = _reduced(kind, value, gone[1:], True)
+        return reshape(_reduced(kind, inner, gone[:1], True), shape)
     if value.dtype == "bool":
-        return cast(_reduced(op, function, cast(value, "uint8"), axes, keepdims, int(neutral)), "bool")
+        return cast(_reduced((op, function, int(neutral)), cast(value, "uint8"), axes, keepdims), "bool")
     # Of a scalar MXNet makes one element on one axis.
     return reshape(settle(emit(op, [value], shape or (1,), value.dtype, axis=gone, keepdims=keepdims)), shape)
 
 
-def _place(op: str, function: Callable[..., Array], value: Value, axis: int, keepdims: bool, last: bool) -> Value:
+def _place(kind: tuple[str, Callable[..., Array]], value: Value, axis: int, keepdims: bool, last: bool) -> Value:
+    op, function = kind
     axis = normal_axis(axis, value.rank)
     if not value.rank:
         return constant(np.int64(0))

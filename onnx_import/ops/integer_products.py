@@ -8,6 +8,7 @@ else                             float64
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def conv_integer(
 ) -> Value:
     """The convolution of differences to zero points as int32."""
     places = {"dilations": dilations, "kernel_shape": kernel_shape, "pads": pads, "strides": strides}
-    return _int32(_convolution(x, weight, x_zero, weight_zero, auto_pad, group, places))
+    return _int32(_convolution(x, weight, (x_zero, weight_zero), auto_pad, {**places, "group": group}))
 
 
 @op("QLinearMatMul", since=10)
@@ -79,7 +80,7 @@ def qlinear_conv(
 ) -> Value:
     """The convolution of what quantised tensors stand for, quantised; the bias is in steps of both scales' product."""
     places = {"dilations": dilations, "kernel_shape": kernel_shape, "pads": pads, "strides": strides}
-    total = _convolution(x, weight, x_zero, weight_zero, auto_pad, group, places)
+    total = _convolution(x, weight, (x_zero, weight_zero), auto_pad, {**places, "group": group})
     if bias is not None:
         total = nd.add(nd.cast(total, "float64"), nd.cast(_by_channel(bias, x.rank - 1), "float64"))
     scale = _scale(x_scale, _by_channel(weight_scale, x.rank - 1), y_scale)
@@ -91,19 +92,14 @@ def _matmul(a: Value, b: Value, a_zero: Value | None, b_zero: Value | None) -> V
     left = centred(a, None if a_zero is None else _by_row(a_zero, a.rank))
     right = centred(b, b_zero)
     largest = _reach(a, a_zero), _reach(b, b_zero)
-    return _exact(nd.matmul, left, right, largest, a.shape[-1], -2 if b.rank > 1 else 0)
+    return _exact(nd.matmul, left, right, largest, (a.shape[-1], -2 if b.rank > 1 else 0))
 
 
 def _convolution(
-    x: Value,
-    weight: Value,
-    x_zero: Value | None,
-    weight_zero: Value | None,
-    auto_pad: str,
-    group: int,
-    places: dict[str, Sizes],
+    x: Value, weight: Value, zeros: tuple[Value | None, Value | None], auto_pad: str, places: dict[str, Any]
 ) -> Value:
     """The exact convolution, as float32 or float64; what is padded is the zero point."""
+    x_zero, weight_zero = zeros
     zero = None if weight_zero is None else _by_channel(weight_zero, weight.rank)
     filters = centred(weight, zero)
     largest = _reach(x, x_zero), _reach(weight, weight_zero)
@@ -111,15 +107,16 @@ def _convolution(
     axes = tuple(range(1, weight.rank))
 
     def product(left: Value, right: Value) -> Value:
-        return conv(left, right, None, auto_pad=auto_pad, group=group, **places)
+        return conv(left, right, None, auto_pad=auto_pad, **places)
 
-    return _exact(product, centred(x, x_zero), filters, largest, count, axes)
+    return _exact(product, centred(x, x_zero), filters, largest, (count, axes))
 
 
 def _exact(
-    product: Product, left: Value, right: Value, largest: tuple[int, int], count: int, axes: int | tuple[int, ...]
+    product: Product, left: Value, right: Value, largest: tuple[int, int], sums: tuple[int, int | tuple[int, ...]]
 ) -> Value:
-    """A product of whole numbers of at most `largest`, each of its elements a sum of `count`, along `axes` of `right`."""
+    """A product of whole numbers of at most `largest`; each of its elements sums so many, along these axes of `right`."""
+    count, axes = sums
     if not largest[0]:  # few-bit floats
         return product(left, right)
     if _sums(right, largest[1], count, axes) * largest[0] < EXACT:

@@ -69,7 +69,7 @@ def lstm(
     functions = _functions("LSTM", direction, activations, activation_alpha, activation_beta)
     net = Network("LSTM", direction, layout or 0, clip, functions, input_forget)
     weight, recurrence, bias, lengths, hidden, cell, peepholes = _padded(more, 7)
-    return _run(net, x, (weight, recurrence, bias), lengths, [hidden, cell], peepholes)
+    return _run(net, x, (weight, recurrence, bias), [hidden, cell], (lengths, peepholes))
 
 
 @op("GRU", since=1)
@@ -91,7 +91,7 @@ def gru(
     functions = _functions("GRU", direction, activations, activation_alpha, activation_beta)
     net = Network("GRU", direction, layout or 0, clip, functions, linear_before_reset or 0)
     weight, recurrence, bias, lengths, hidden = _padded(more, 5)
-    return _run(net, x, (weight, recurrence, bias), lengths, [hidden])
+    return _run(net, x, (weight, recurrence, bias), [hidden], (lengths, None))
 
 
 @op("RNN", since=1)
@@ -111,7 +111,7 @@ def rnn(
     functions = _functions("RNN", direction, names, activation_alpha, activation_beta)
     net = Network("RNN", direction, layout or 0, clip, functions)
     weight, recurrence, bias, lengths, hidden = _padded(more, 5)
-    return _run(net, x, (weight, recurrence, bias), lengths, [hidden])
+    return _run(net, x, (weight, recurrence, bias), [hidden], (lengths, None))
 
 
 def _padded(inputs: Given, count: int) -> list[Any]:
@@ -119,13 +119,14 @@ def _padded(inputs: Given, count: int) -> list[Any]:
 
 
 def _run(
-    net: Network, x: Value, weights: tuple[Any, Any, Any], lengths: Value | None, states: Given, peepholes: Value | None = None
+    net: Network, x: Value, weights: tuple[Any, Any, Any], states: Given, extras: tuple[Value | None, Value | None]
 ) -> tuple[Value, ...]:
-    """Outputs of all moments and the last states, in the node's layout."""
+    """Outputs of all moments and the last states, in the node's layout; `extras` are sequence lengths and peepholes."""
+    lengths, peepholes = extras
     dtype = x.dtype
     if nd.is_small_float(dtype):
         wide = [None if value is None else nd.widen(value) for value in (*weights, *states, peepholes)]
-        results = _run(net, nd.widen(x), (wide[0], wide[1], wide[2]), lengths, wide[3:-1], wide[-1])
+        results = _run(net, nd.widen(x), (wide[0], wide[1], wide[2]), wide[3:-1], (lengths, wide[-1]))
         return tuple(nd.narrow(result, dtype) for result in results)
     if net.layout:
         x = nd.transpose(x, [1, 0, 2])
