@@ -44,8 +44,9 @@ class Forest:
         place = len(self.features)
         return self._put(0, 0.0, False, (place, place))
 
-    def test(self, mode: str, feature: int, threshold: float, yes: int, no: int, nan: bool) -> int:
-        """A new test's place, of the places that it leads to; `nan` says that NaN goes with yes."""
+    def test(self, mode: str, feature: int, threshold: float, ways: tuple[int, int], *, nan: bool) -> int:
+        """A new test's place, of the places that yes and no lead to; `nan` says that NaN goes with yes."""
+        yes, no = ways
         below = float(np.nextafter(np.array(threshold, self.dtype), np.array(-np.inf, self.dtype)))
         if threshold == -np.inf:
             below = np.nan  # nothing is less
@@ -60,15 +61,16 @@ class Forest:
         if mode == "BRANCH_EQ":  # NaN that passes the first test fails the second, and arrives at yes
             return self._put(feature, threshold, nan, (no, self._put(feature, below, False, (yes, no))))
         if mode == "BRANCH_NEQ":
-            return self.test("BRANCH_EQ", feature, threshold, no, yes, not nan)
+            return self.test("BRANCH_EQ", feature, threshold, (no, yes), nan=not nan)
         raise InvalidModel(f"a tree's node has the mode {mode!r}, which is none of {', '.join(MODES)}")
 
-    def member(self, feature: int, members: list[float], yes: int, no: int, nan: bool) -> int:
+    def member(self, feature: int, members: list[float], ways: tuple[int, int], *, nan: bool) -> int:
         """A new test's place, of whether a feature is one of some numbers."""
+        yes, no = ways
         if not members and nan:
             raise Unsupported("a tree's node that NaN alone passes")
         for number in members:
-            no = self.test("BRANCH_EQ", feature, number, yes, no, nan)
+            no = self.test("BRANCH_EQ", feature, number, (yes, no), nan=nan)
         return no
 
     def _put(self, feature: int, threshold: float, passes: bool, children: tuple[int, int]) -> int:

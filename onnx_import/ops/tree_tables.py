@@ -72,8 +72,8 @@ def read(node: Node, dtype: str, kind: str, count: int) -> tuple[Forest, Weights
         raise InvalidModel(f"a tree ensemble has no node {missing} (of tree and node)") from None
     forest = Forest(dtype)
 
-    def test(row: int, yes: int, no: int) -> int:
-        return forest.test(modes[row], features[row], values[row], yes, no, bool(tracks[row]))
+    def test(row: int, ways: tuple[int, int]) -> int:
+        return forest.test(modes[row], features[row], values[row], ways, nan=bool(tracks[row]))
 
     placed = _grow(forest, _roots(trees, children), children, test)
     if any(row not in placed for row in inner):
@@ -95,11 +95,11 @@ def read_version_5(node: Node, dtype: str) -> tuple[Forest, Weights]:
     sets = _members(attributes.get("membership_values"), modes)
     forest = Forest(dtype)
 
-    def test(row: int, yes: int, no: int) -> int:
+    def test(row: int, ways: tuple[int, int]) -> int:
         nan = bool(tracks[row])
         if row in sets:
-            return forest.member(features[row], sets[row], yes, no, nan)
-        return forest.test(MODES[modes[row]], features[row], values[row], yes, no, nan)
+            return forest.member(features[row], sets[row], ways, nan=nan)
+        return forest.test(MODES[modes[row]], features[row], values[row], ways, nan=nan)
 
     placed = _grow(forest, attributes["tree_roots"], children, test)
     leaves = [leaf for leaf in range(len(targets)) if size + leaf in placed]
@@ -116,13 +116,13 @@ def numbers_of(node: Node, name: str) -> Array:
     return np.array(node.attributes.get(name) or (), np.float32).astype(np.float64)
 
 
-def _grow(forest: Forest, roots: list[int], children: Children, test: Callable[[int, int, int], int]) -> dict[int, int]:
+def _grow(forest: Forest, roots: list[int], children: Children, test: Callable[[int, tuple[int, int]], int]) -> dict[int, int]:
     """Put the trees' nodes into the forest; the place of each."""
     placed: dict[int, int] = {}
     for root in roots:
         for at in _upwards(root, children):
             if at not in placed:
-                placed[at] = test(at, *(placed[child] for child in children[at])) if at in children else forest.leaf()
+                placed[at] = test(at, (placed[children[at][0]], placed[children[at][1]])) if at in children else forest.leaf()
         forest.roots.append(placed[root])
     forest.finish()
     return placed
