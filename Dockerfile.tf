@@ -53,8 +53,10 @@ RUN test -z "$TFS_BINARY" || install -m 755 "/build/$TFS_BINARY" /opt/ei/bin/ten
 FROM runtime AS code
 COPY container/image /build/
 COPY serving /code/site-packages/serving/
+COPY onnx_import /code/site-packages/onnx_import/
 RUN set -eu; \
     python3.11 -B /build/slim.py compile /code/site-packages/serving; \
+    python3.11 -B /build/slim.py compile /code/site-packages/onnx_import; \
     install -D -m 755 /build/serve /code/bin/serve; \
     # A checkout's umask must not decide what the serving user can read.
     chmod -R u=rwX,go=rX /code
