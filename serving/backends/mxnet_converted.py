@@ -10,6 +10,7 @@ A program takes what a symbol cannot: inputs without a row axis, open sizes, tex
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from serving.invocation import Inputs, Outputs
 from serving.models.layout import REPORT, Layout
 from serving.models.signature import Tensor
 
+log = logging.getLogger("ei.models")
 PLAIN = {"float16", "float32", "float64", "uint8", "int8", "int32", "int64", "bool"}
 
 
@@ -40,6 +42,8 @@ def is_program(layout: Layout) -> bool:
 def load(layout: Layout) -> Any:
     """The loaded model of a converted artifact; ModelError where its files do not belong together."""
     report = _report(layout)
+    kind = "a symbol for any number of rows" if is_of_rows(report) else "a graph, lowered for each shape that comes"
+    log.info("converted from %s: %s", report.get("source", {}).get("file", "ONNX"), kind)
     if not is_of_rows(report):
         return ProgramModel(layout.directory, report)
     return OverridableModel(layout, report) if _overridable(report) else _symbol_model(layout, report, None)

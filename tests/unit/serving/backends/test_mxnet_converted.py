@@ -19,7 +19,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx_import.convert import Options, convert
 from serving import settings
 from serving.backends import mxnet_converted
-from serving.backends.mxnet import SymbolModel
+from serving.backends.mxnet import SymbolModel, load_arrays, numpy_shapes
 from serving.backends.mxnet_converted import OverridableModel
 from serving.backends.mxnet_program import ProgramModel
 from serving.errors import ModelError
@@ -36,6 +36,8 @@ TEXTS = {
     "bool": "(bool[N, 2] x, bool[N, 2] z) => (bool[N, 2] y) { y = And(x, z) }",
     "float16": "(float16[N, 2] x) => (float16[N, 2] y) { y = Add(x, x) }",
     "string": "(string[N] x) => (string[N] y) { y = StringConcat(x, x) }",
+    "boxes": """(float[1, N, 4] b, float[1, 1, N] s) => (int64[M, 3] y) <int64[1] k = {3}>
+        { y = NonMaxSuppression(b, s, k) }""",
     "texts": "(string[N] x, string[N] z) => (string[N] y) { y = StringConcat(x, z) }",
     "mixed": "(float[N, L] x) => (float[N, L] y) { y = Softmax<axis = 0>(x) }",
     "bfloat16": "(bfloat16[N, 2] x) => (bfloat16[N, 2] y) { y = Add(x, x) }",
@@ -451,3 +453,36 @@ def test_layouts_of_other_models_are_not_taken_for_converted(converted: Callable
     assert not mxnet_converted.is_converted(layout.detect(tmp_path / "plain"))
     with Client(tmp_path / "plain") as client:
         assert client.invocations([[1, 2, 3, 4]]).json() == [[1.5, 2.0, 9.0]]
+
+
+def test_parameters_of_both_shape_semantics(mx: Any, tmp_path: Path) -> None:
+    """A params file loads whichever way its shapes were meant when it was saved; one without arrays is empty."""
+    for name, is_numpy, shape in (("plain", False, (2, 3)), ("scalar", True, ()), ("empty", True, (0, 3))):
+        with numpy_shapes(is_numpy):
+            mx.nd.save(str(tmp_path / name), {"arg:a": mx.nd.zeros(shape)})
+            loaded = load_arrays(tmp_path / name)
+            assert loaded["arg:a"].shape == shape
+    mx.nd.save(str(tmp_path / "none"), {})
+    assert load_arrays(tmp_path / "none") == {}
+
+
+def test_numbers_beyond_numbers_warn_nobody(ask: Callable[..., Response]) -> None:
+    """What overflows in a numpy function has IEEE's result, and no line in the log."""
+    reply = ask("boxes", {"b": [[[0, 0, 1e30, 1e30], [0, 0, 1, 1]]], "s": [[[0.9, 0.8]]]})
+    assert (reply.status, reply.json()[0]) == (200, [0, 0, 0])
+
+
+def test_samples_for_the_warm_up(converted: Callable[[str], Path]) -> None:
+    """A program's sample is what the conversion succeeded with, repeated where rows are asked for; a symbol's has its sizes."""
+    for name, rows, shapes in (
+        ("reshape", 1, {"x": (1, 4), "s": (2,)}),
+        ("open", 4, {"x": (4, 8)}),
+        ("pictures", 2, {"x": (2, 1, 64, 64)}),
+        ("dense", 3, {"x": (3, 4)}),
+        ("scalar", 1, {"x": ()}),
+    ):
+        with Client(converted(name)) as client:
+            sample = client.service.sample(rows)
+            assert {key: array.shape for key, array in sample.items()} == shapes, name
+            assert client.service.takes_samples is (name == "dense")
+            assert client.service.predict([sample], [])
