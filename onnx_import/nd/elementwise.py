@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from onnx_import.dtypes import BITS, CARRIERS, Array, is_unsigned
 from onnx_import.nd.broadcasting import MOST_AXES, broadcast_shape, emit_broadcast, spread
 from onnx_import.nd.rounding import round_bfloat16
 from onnx_import.nd.tape import current, emit
-from onnx_import.nd.value import Value, constant
+from onnx_import.nd.value import Value, constant, fitting
 
 __all__ = [
     "absolute",
@@ -78,6 +79,8 @@ def all_known(*values: Value) -> bool:
 
 def fold(function: Callable[..., Array], *values: Value, dtype: str) -> Value:
     """A known value computed with numpy from known ones, silent on overflow and division by 0."""
+    if len(values) > 1:  # broadcast, they have more elements than each of them
+        fitting(map(max, zip_longest(*[value.shape[::-1] for value in values], fillvalue=1)))
     with np.errstate(all="ignore"):
         result = np.asarray(function(*[value.data for value in values]))
         return settle(constant(result.astype(CARRIERS.get(dtype, dtype), copy=False), dtype))
@@ -85,6 +88,7 @@ def fold(function: Callable[..., Array], *values: Value, dtype: str) -> Value:
 
 def full(shape: tuple[int, ...], value: Any, dtype: str) -> Value:
     """A known value that is one number everywhere."""
+    fitting(shape)
     return constant(np.full(shape, value, CARRIERS.get(dtype, dtype)), dtype)
 
 

@@ -26,7 +26,7 @@ from onnx_import.nd.shaping import (
     transpose,
 )
 from onnx_import.nd.tape import emit
-from onnx_import.nd.value import Value, constant
+from onnx_import.nd.value import MOST_KNOWN, Value, constant, fitting
 
 __all__ = ["along_places", "checked", "flat_places", "from_end", "put", "rows_at", "starts", "take", "take_along", "take_known"]
 
@@ -90,6 +90,7 @@ def take_known(value: Value, places: Array, axis: int) -> Value:
     """The slices along an axis at known places, none of them negative."""
     shape = (*value.shape[:axis], len(places), *value.shape[axis + 1 :])
     if value.data is not None:
+        fitting(shape, max(value.size, MOST_KNOWN))
         return constant(np.take(value.data, places, axis), value.dtype)
     if value.dtype not in CARRIERS:
         return by_numpy(lambda array: np.take(array, places, axis), [value], shape)

@@ -16,7 +16,7 @@ from onnx_import.dtypes import CARRIERS, Array
 from onnx_import.errors import InvalidInput
 from onnx_import.nd.elementwise import all_known, cast
 from onnx_import.nd.tape import emit, host
-from onnx_import.nd.value import Value, constant
+from onnx_import.nd.value import MOST_KNOWN, Value, constant, fitting
 
 __all__ = [
     "concatenate",
@@ -62,6 +62,7 @@ def moved(value: Value, shape: Sequence[int], function: Callable[[Array], Array]
     """A primitive that only moves elements; bool goes as uint8 through operators that do not take it."""
     shape = tuple(int(size) for size in shape)
     if value.data is not None:
+        fitting(shape, max(value.size, MOST_KNOWN))
         return constant(np.ascontiguousarray(function(value.data)).reshape(shape), value.dtype)
     if value.dtype not in CARRIERS:
         return by_numpy(function, [value], shape)

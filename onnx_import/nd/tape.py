@@ -17,7 +17,7 @@ import numpy as np
 from onnx_import.dtypes import CARRIERS, Array
 from onnx_import.errors import Unsupported
 from onnx_import.nd.halves import widened
-from onnx_import.nd.value import TapeNode, Value
+from onnx_import.nd.value import MOST_ELEMENTS, TapeNode, Value, fitting
 
 Shape = tuple[int, ...]
 
@@ -65,6 +65,8 @@ class Tape:
         """The outputs of an MXNet node: of one that is on the tape already where there is the same."""
         if all(0 in shape for shape, _ in outputs):
             return [Value(dtype, shape, np.zeros(shape, CARRIERS[dtype])) for shape, dtype in outputs]
+        for shape, _ in outputs:
+            fitting(shape, MOST_ELEMENTS)
         wide = widened(op, list(inputs), attrs, outputs, self.emit)
         if wide is not None:
             return wide

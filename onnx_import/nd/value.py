@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from onnx_import.dtypes import CARRIERS, Array
+from onnx_import.errors import InvalidInput
+
+MOST_ELEMENTS = (1 << 31) - 1
+"""Elements of the largest array that MXNet can index."""
+
+MOST_KNOWN = 1 << 28
+"""Elements of the largest array that is made while a graph is lowered."""
 
 
 @dataclass(eq=False, slots=True)
@@ -64,6 +73,15 @@ class Value:
     def carrier(self) -> str:
         """The MXNet dtype that holds it."""
         return CARRIERS.get(self.dtype, self.dtype)
+
+
+def fitting(shape: Iterable[int], most: int = MOST_KNOWN) -> None:
+    """Refuse a shape of more elements before memory is asked for; InvalidInput, as sizes follow from what is fed."""
+    sizes = [int(size) for size in shape]
+    if min(sizes, default=0) < 0:
+        raise InvalidInput(f"no tensor has the shape {sizes}")
+    if math.prod(sizes) > most:
+        raise InvalidInput(f"a tensor of shape {sizes} would have more than {most} elements")
 
 
 def constant(data: Any, dtype: str | None = None, name: str = "") -> Value:

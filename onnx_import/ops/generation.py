@@ -16,9 +16,6 @@ from onnx_import.ops.casting import cast_to
 from onnx_import.ops.comparison import where
 from onnx_import.registry import op
 
-LARGEST = 1 << 31
-"""Elements of the largest tensor that is made of a shape: a wrong one must not fill the memory."""
-
 
 @op("Constant", since=1)
 def constant(
@@ -49,8 +46,7 @@ def constant(
 def constant_of_shape(shape: Value, *, value: Tensor | None) -> Value:
     """One number everywhere: 0 of float32 where none is given."""
     sizes = tuple(nd.ints(shape))
-    if min(sizes, default=0) < 0 or math.prod(sizes) > LARGEST:
-        raise InvalidInput(f"no tensor has the shape {list(sizes)}")
+    nd.fitting(sizes)
     if value is None:
         return nd.zeros(sizes, "float32")
     return nd.full(sizes, value.data.reshape(-1)[0], value.dtype)
@@ -68,9 +64,8 @@ def range_of(start: Value, limit: Value, delta: Value, *, stash_type: int | None
     first, end, step = (nd.scalar(value) for value in (start, limit, delta))
     if step == 0 or not all(math.isfinite(number) for number in (first, end, step)):
         raise InvalidInput(f"a range from {first} to {end} by {step}")
-    count = len(range(first, end, step)) if is_integer(start.dtype) else max(math.ceil((end - first) / step), 0)
-    if count > LARGEST:
-        raise InvalidInput(f"a range of {count} numbers")
+    count = len(range(first, end, step)) if is_integer(start.dtype) else math.ceil(min(max((end - first) / step, 0), 1e18))
+    nd.fitting((count,))
     places = np.arange(count, dtype=np.int64 if is_integer(start.dtype) else np.float64)
     return cast_to(nd.constant(first + places * step), start.dtype)
 
@@ -80,6 +75,7 @@ def eye_like(x: Value, *, dtype: int | None, k: int) -> Value:
     """1 on the k-th diagonal of the input's shape, else 0."""
     if x.rank not in (1, 2):
         raise InvalidInput(f"EyeLike of {x.rank} axes")
+    nd.fitting((x.shape[0], x.shape[-1]))
     return cast_to(nd.constant(np.eye(x.shape[0], x.shape[-1], k, np.float32)), x.dtype if dtype is None else ONNX_NAMES[dtype])
 
 
@@ -97,6 +93,7 @@ def trilu(x: Value, diagonal: Value | None = None, *, upper: int) -> Value:
 def one_hot(indices: Value, depth: Value, values: Value, *, axis: int) -> Value:
     """`values[1]` at each index along a new axis, else `values[0]`; negative indices count from the end."""
     length = int(nd.scalar(depth))
+    nd.fitting((length,))
     axis = nd.normal_axis(axis, indices.rank + 1)
     places = cast_to(indices, "int64")
     places = nd.where(nd.less(places, _int64(0)), nd.add(places, _int64(length)), places)

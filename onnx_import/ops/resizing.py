@@ -102,7 +102,7 @@ def resize(
 
 
 def _by_scales(x: Value, over: Sequence[int], scales: Sequence[float], region: Array | None) -> list[Axis]:
-    if len(scales) != len(over) or not all(scale > 0 for scale in scales):
+    if len(scales) != len(over) or not all(0 < scale < math.inf for scale in scales):
         raise InvalidInput(f"scales {list(scales)} do not fit {len(over)} axes")
     # Sizes are computed in float32, as ONNX's shape inference does.
     lengths = [math.floor(np.float32(x.shape[axis]) * np.float32(scale)) for axis, scale in zip(over, scales, strict=True)]
@@ -141,6 +141,8 @@ def _resize(x: Value, plan: list[Axis], sampling: Sampling) -> Value:
     shape = list(x.shape)
     for axis in plan:
         shape[axis.axis] = axis.length
+        nd.fitting((axis.length, 16))  # several numbers for each place along the axis
+    nd.fitting(shape, nd.MOST_ELEMENTS)
     if 0 in shape:
         return nd.zeros(tuple(shape), x.dtype)
     todo = [axis for axis in plan if axis.length != axis.size or axis.scale != 1 or (axis.start, axis.end) != (0, 1)]

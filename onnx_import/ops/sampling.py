@@ -66,6 +66,7 @@ def affine_grid(theta: Value, sizes: Value, *, align_corners: int) -> Value:
 def _even_grid(sizes: Sequence[int], align_corners: bool) -> Array:
     """Rows of x, y(, z) and 1 of every point."""
     lines = []
+    nd.fitting((*sizes, len(sizes) + 1))
     for size in sizes:
         inner = (np.arange(size) * 2 + 1) / size - 1
         lines.append(np.linspace(-1, 1, size) if align_corners else inner)

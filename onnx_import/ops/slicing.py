@@ -105,6 +105,7 @@ def _crop(x: Value, widths: Widths) -> Value:
 def _repeat_border(x: Value, axis: int, before: int, after: int, mode: str) -> Value:
     """Rows that are copies of others put around one axis."""
     size = x.shape[axis]
+    nd.fitting((before + size + after,))
     places: Array = np.pad(np.arange(size), (before, after), mode=mode)  # type: ignore[call-overload]
     pieces = [x]
     if before:

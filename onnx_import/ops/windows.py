@@ -6,7 +6,6 @@ import numpy as np
 
 from onnx_import import nd
 from onnx_import.dtypes import ONNX_NAMES, Array
-from onnx_import.errors import InvalidInput
 from onnx_import.nd import Value
 from onnx_import.ops.casting import cast_to
 from onnx_import.registry import op
@@ -32,8 +31,7 @@ def blackman_window(size: Value, *, output_datatype: int, periodic: int) -> Valu
 
 def _cosines(size: Value, weights: tuple[float, ...], output_datatype: int, periodic: int) -> Value:
     count = int(nd.scalar(size))
-    if count < 0:
-        raise InvalidInput(f"a window of {count}")
+    nd.fitting((count, len(weights)))
     with np.errstate(all="ignore"):  # a symmetric window of 1 is 0 / 0
         angles = np.arange(count) * 2 * np.pi / (count if periodic else count - 1)
         window = sum((weight * np.cos(order * angles) for order, weight in enumerate(weights)), np.zeros(count))
@@ -46,6 +44,7 @@ def mel_weight_matrix(
 ) -> Value:
     """One triangle a mel bin over the bins of a spectrogram, from the frequency `lower` to `upper`."""
     count, length, rate = (int(nd.scalar(value)) for value in (num_mel_bins, dft_length, sample_rate))
+    nd.fitting((count + 2, length // 2 + 1))
     edges = _mel_edges(count, float(nd.scalar(lower)), float(nd.scalar(upper)))
     bins = ((length + 1) * edges // rate).astype(int)
     matrix = np.zeros((length // 2 + 1, count))
