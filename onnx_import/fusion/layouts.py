@@ -6,7 +6,7 @@ from onnx_import.fusion.rewriting import Place, Rewriting, Rules, node_of, shape
 from onnx_import.nd.tape import spell
 from onnx_import.nd.value import TapeNode
 
-RESHAPES = ("Reshape", "_np_reshape")
+RESHAPES = ("Reshape", "_np_reshape", "expand_dims")
 
 
 def join_reshapes(rewriting: Rewriting, node: TapeNode) -> bool:

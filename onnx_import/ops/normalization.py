@@ -141,7 +141,7 @@ def layer_normalization(
     means = (*outer, *(1,) * len(inner))
     count = math.prod(inner)
     if not x.size:
-        nothing = nd.zeros(means, wide.dtype)
+        nothing = nd.zeros(means, "float64" if stash_type == 11 else "float32")
         return nd.zeros(x.shape, x.dtype), nothing, nothing
     ones, zeros = nd.full((count,), 1, wide.dtype), nd.zeros((count,), wide.dtype)
     # float16 rounds what is normalized before it is scaled.
@@ -153,7 +153,9 @@ def layer_normalization(
     if not is_fused:
         normal = nd.multiply(nd.cast(normal, x.dtype), scale)
         normal = normal if bias is None else nd.add(normal, bias)
-    return normal, nd.reshape(mean, means), nd.reshape(nd.divide(nd.full((), 1, wide.dtype), deviation), means)
+    inverse = nd.divide(nd.full((), 1, wide.dtype), deviation)
+    stash = "float64" if stash_type == 11 else "float32"
+    return normal, nd.cast(nd.reshape(mean, means), stash), nd.cast(nd.reshape(inverse, means), stash)
 
 
 @op("RMSNormalization", since=23)

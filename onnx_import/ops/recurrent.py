@@ -175,8 +175,17 @@ def _fused(net: Network, x: Value, layers: list[Layer], states: list[Value], mod
     is_reversed = net.direction == "reverse"
     ordered = [nd.reorder_gates(layer, order) for layer in layers]
     y, *last = nd.fused_recurrence(nd.flip(x, 0) if is_reversed else x, ordered, states, name)
-    y = nd.reshape(nd.flip(y, 0) if is_reversed else y, (*x.shape[:2], net.directions, layers[0].size))
-    return nd.transpose(y, [0, 2, 1, 3]), last
+    return _by_direction(nd.flip(y, 0) if is_reversed else y, net.directions), last
+
+
+def _by_direction(y: Value, count: int) -> Value:
+    """(time, batch, count * size) as (time, count, batch, size), by nodes that name no batch size."""
+    time, batch, size = y.shape
+    if count == 1:
+        return nd.emit("expand_dims", [y], (time, 1, batch, size), y.dtype, axis=1)
+    each = size // count
+    halves = nd.emit("Reshape", [y], (time, batch, count, each), y.dtype, shape=(0, 0, -4, count, -1))
+    return nd.emit("transpose", [halves], (time, count, batch, each), y.dtype, axes=(0, 2, 1, 3))
 
 
 def _stepwise(
