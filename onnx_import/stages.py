@@ -17,7 +17,7 @@ import numpy as np
 
 from onnx_import.dtypes import CARRIERS, Array
 from onnx_import.fusion import fuse
-from onnx_import.nd.value import TapeNode
+from onnx_import.nd.value import TapeNode, Told
 from serving.backends.mxnet import Executor, first_line, numpy_shapes
 from serving.backends.mxnet_import import import_mxnet
 from serving.models.params_file import DTYPES
@@ -323,21 +323,24 @@ def _argument(value: Any, slots: list[Any]) -> Any:
     return [_argument(item, slots) for item in value] if isinstance(value, list) else value
 
 
-def _place(result: Any, slots: list[Any]) -> Any:
-    """Put what a host function gave into slots: its structure, with slot and shape in place of arrays."""
+def _place(result: Any, slots: list[Any], dtype: Any = "") -> Any:
+    """Put what a host function gave into slots: its structure, with slot, shape and dtype (if told) in place of arrays."""
+    if isinstance(result, Told):
+        return _place(result.value, slots, result.dtype)
     if result is None:
         return None
     if isinstance(result, list):
-        return [_place(item, slots) for item in result]
+        kinds = dtype if isinstance(dtype, list) else [dtype] * len(result)
+        return [_place(item, slots, kind) for item, kind in zip(result, kinds, strict=True)]
     slots.append(result)
-    return len(slots) - 1, tuple(result.shape)
+    return len(slots) - 1, tuple(result.shape), dtype
 
 
 def _structure(opened: Any) -> Any:
     """What a trace depends on."""
     if isinstance(opened, list):
         return tuple(_structure(item) for item in opened)
-    return None if opened is None else opened[1]
+    return None if opened is None else opened[1:]
 
 
 def _result(template: Any, slots: list[Any]) -> tuple[Any, Any]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from onnx_import.dtypes import Array, name_of
+from onnx_import.dtypes import Array
 from onnx_import.nd.tape import Shape, Tape
-from onnx_import.nd.value import TapeNode, Value
+from onnx_import.nd.value import TapeNode, Told, Value
 from onnx_import.stages import Block, Parameters, Slot, plan
 
 STATIC_SIZE = 8
@@ -156,8 +156,8 @@ class Trace(Tape):
             return None
         if isinstance(result, list):
             return [self._open(item, dtype) for item in result]
-        slot, shape = result
-        dtype = dtype or name_of(self.slots[slot])  # of a loop whose body does not declare it
+        slot, shape, told = result
+        dtype = told or dtype
         return Value(dtype, shape, None, self._slot_node(slot, shape, dtype), 0)
 
 
@@ -222,8 +222,11 @@ def _data(value: Any) -> Any:
     return None if value is None else value.data
 
 
-def _constants(result: Any, dtype: str) -> Any:
+def _constants(result: Any, dtype: Any) -> Any:
     """What a host function gave of known values."""
+    if isinstance(result, Told):
+        result, dtype = result.value, result.dtype
     if isinstance(result, list):
-        return [_constants(item, dtype) for item in result]
+        kinds = dtype if isinstance(dtype, list) else [dtype] * len(result)
+        return [_constants(item, kind) for item, kind in zip(result, kinds, strict=True)]
     return None if result is None else Value(dtype, tuple(result.shape), result)

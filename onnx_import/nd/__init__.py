@@ -20,6 +20,7 @@ from onnx_import.nd.tape import ints as ints
 from onnx_import.nd.tape import known as known
 from onnx_import.nd.tape import scalar as scalar
 from onnx_import.nd.value import MOST_ELEMENTS as MOST_ELEMENTS
+from onnx_import.nd.value import Told as Told
 from onnx_import.nd.value import Value as Value
 from onnx_import.nd.value import constant as constant
 from onnx_import.nd.value import fitting as fitting

@@ -182,7 +182,7 @@ def host(
     `inputs` are Values, None, or lists of Values; `function(*arrays, **attributes)` gets their arrays in carrier dtypes (text
     as object arrays) and returns a tuple of arrays, one for each of `outputs`: pairs of shape and dtype, in carrier dtypes too.
     A shape of None says that only the run can tell: the function then runs while the graph is traced, and the trace is
-    remembered for such shapes. The function must be deterministic where it can be, and must not change its inputs.
+    remembered for such shapes; it may then tell the dtype too (`Told`). The function must be deterministic where it can be, and must not change its inputs.
     """
     return current().call(Bound(function, attributes), inputs, outputs)
 

@@ -75,6 +75,14 @@ class Value:
         return CARRIERS.get(self.dtype, self.dtype)
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a host function gives where it alone knows the dtype: an array and its dtype, or lists of both alike."""
+
+    value: Any
+    dtype: Any
+
+
 def fitting(shape: Iterable[int], most: int = MOST_KNOWN) -> None:
     """Refuse a shape of more elements before memory is asked for; InvalidInput, as sizes follow from what is fed."""
     sizes = [int(size) for size in shape]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from onnx_import import nd
-from onnx_import.errors import Unsupported
+from onnx_import.errors import InvalidInput, Unsupported
 from onnx_import.graph import Graph, Type, ValueInfo
 from onnx_import.lower import subgraph
 from onnx_import.nd import Value
@@ -142,8 +142,7 @@ def _run_loop(trips: Value | None, condition: Value | None, states: list[Any], b
     captured = sorted(body.captures())
     outer = [scope[name] for name in captured]
     runner = _Loop(body, captured, [_dtypes(value) for value in (*states, *outer)], len(states))
-    outputs: list[tuple[tuple[int, ...] | None, str]] = [(None, _dtype(_dtypes(state))) for state in states]
-    outputs += [(None, info.type.dtype if info.type.kind == "tensor" else "") for info in body.outputs[1 + len(states) :]]
+    outputs: list[Any] = [(None, "")] * (len(body.outputs) - 1)  # the body may declare no dtypes
     return tuple(nd.host(runner, [trips, condition, *states, *outer], outputs))
 
 
@@ -175,15 +174,21 @@ class _Loop:
         rows: list[list[Any]] = [[] for _ in self._ends]
         goes_on, index = condition is None or bool(condition.reshape(-1)[0]), 0
         dtypes = ["int64", "bool", *self._dtypes]
+        kinds = [info.type.dtype or "float32" for info in self._ends]
         while goes_on and (trips is None or index < int(trips.reshape(-1)[0])):
             given = [np.array(index, np.int64), np.array(True), *carried, *outer]
             feeds = {name: _paired(value, kind) for name, value, kind in zip(self._names, given, dtypes, strict=True)}
-            results, _ = self._program.call(feeds)
+            results, told = self._program.call(feeds)
+            dtypes[2 : 2 + self._states], kinds = told[1 : 1 + self._states], told[1 + self._states :]
             goes_on, index = bool(results[0].reshape(-1)[0]), index + 1
             carried = results[1 : 1 + self._states]
             for collected, value in zip(rows, results[1 + self._states :], strict=True):
                 collected.append(value)
-        return (*carried, *[_stacked(collected, info) for collected, info in zip(rows, self._ends, strict=True)])
+        stacked = [_stacked(collected, info) for collected, info in zip(rows, self._ends, strict=True)]
+        return tuple(
+            nd.Told(value, kind)
+            for value, kind in zip([*carried, *stacked], [*dtypes[2 : 2 + self._states], *kinds], strict=True)
+        )
 
 
 def _paired(value: Any, dtype: Any) -> Any:
@@ -194,6 +199,10 @@ def _paired(value: Any, dtype: Any) -> Any:
 
 
 def _stacked(rows: list[Any], info: ValueInfo) -> Any:
+    if len({row.shape for row in rows}) > 1:
+        raise InvalidInput(
+            f"{info.name} has another shape in another iteration: {' and '.join(str(list(row.shape)) for row in rows[:2])}"
+        )
     if rows:
         return np.stack(rows)
     shape = [size if isinstance(size, int) else 0 for size in info.type.shape or ()]

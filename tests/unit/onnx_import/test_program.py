@@ -269,3 +269,31 @@ def test_blocks_of_another_layout_are_forgotten(nonzero: Graph, monkeypatch: pyt
         doubled, other = program.run({"x": feed})
         np.testing.assert_array_equal(doubled, 2 * np.array(np.nonzero(feed)))
         np.testing.assert_array_equal(other, feed * feed + feed)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint16", "uint64", "bool", "string"])
+@pytest.mark.parametrize("trips", [3, 0])
+def test_loops_keep_dtypes(dtype: str, trips: int) -> None:
+    """What a loop of unknown length gives has its dtype, though the body declares none and its sequence starts without any."""
+    nodes = [
+        Node("SequenceInsert", ["all", "v"], ["more"], since=11),
+        Node("Identity", ["v"], ["row"], since=16),
+        Node("Identity", ["c"], ["on"], since=16),
+    ]
+    before, after = (ValueInfo(name, Type("sequence", "")) for name in ("all", "more"))
+    body = Graph(nodes, [info("i", "int64", ()), info("c", "bool", ()), before], [info("on", "bool"), after, info("row", "")])
+    outer = [
+        Node("ReduceSum", ["x"], ["sum"], {"keepdims": 0, "noop_with_empty_axes": 0}, since=13),
+        Node("Cast", ["sum"], ["count"], {"to": 7}, since=13),
+        Node("SequenceEmpty", [], ["none"], {"dtype": 1}, since=11),
+        Node("Loop", ["count", "", "none"], ["all", "rows"], {"body": body}, since=16),
+    ]
+    ends = [ValueInfo("all", Type("sequence", dtype)), info("rows", dtype)]
+    program = Program(Graph(outer, [info("x", shape=(16,)), info("v", dtype, (2,))], ends))
+    x = np.zeros(16, np.float32)
+    x[0] = trips
+    v = np.array(["a", "b"], object) if dtype == "string" else np.array([1, 0], dtype)
+    for _ in range(2):
+        found, rows = program.run({"x": x, "v": v})
+        assert len(found) == len(rows) == trips
+        assert all(each.dtype == v.dtype and each.tolist() == v.tolist() for each in [*found, *rows])
