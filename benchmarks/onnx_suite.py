@@ -8,6 +8,7 @@ its data folder. Six Bernoulli cases, which expect one particular random draw, a
 from __future__ import annotations
 
 import collections
+import functools
 import re
 import sys
 import warnings
@@ -25,6 +26,7 @@ import onnx.backend.test
 from onnx import numpy_helper
 
 from benchmarks import harness
+from benchmarks.peers import onnx_engines
 from onnx_import import backend
 from onnx_import.errors import UnsupportedModel
 from onnx_import.stages import SymbolStage
@@ -62,11 +64,11 @@ def cases() -> list[Case]:
     return [*_node_cases(), *_file_cases(), *_light_cases()]
 
 
-def judge(case: Case) -> Verdict:
+def judge(case: Case, prepare: Callable[[onnx.ModelProto], Any] = backend.prepare) -> Verdict:
     """Convert and run one case, each data set twice: the second time from the remembered trace."""
     model, data_sets = case.make()
     try:
-        prepared = backend.prepare(model)
+        prepared = prepare(model)
         names = [info.name for info in fed(model)]
         for inputs, wanted in data_sets:
             for _ in range(2):
@@ -74,11 +76,11 @@ def judge(case: Case) -> Verdict:
                 fault = difference(list(got), wanted, case.rtol, case.atol)
                 if fault:
                     return Verdict("wrong", fault)
-    except UnsupportedModel as error:
+    except (UnsupportedModel, onnx_engines.Refused) as error:
         return Verdict("unsupported", str(error).splitlines()[0])
     except Exception as error:  # a verdict is wanted for every case
         return Verdict("wrong", f"{type(error).__name__}: {error}".splitlines()[0])
-    blocks = prepared.program.last
+    blocks = prepared.program.last if prepare is backend.prepare else []
     return Verdict("pass", "", len(blocks) == 1 and all(isinstance(stage, SymbolStage) for stage in blocks[0].stages))
 
 
@@ -202,6 +204,7 @@ def main() -> int:
     """Run every case and print a table of the families."""
     parser = harness.arguments(__doc__ or "", rounds=1)
     parser.add_argument("--only", default="", help="cases whose family/name matches this expression")
+    parser.add_argument("--engine", choices=["ours", "onnxruntime", "reference"], default="ours", help="whose answers [ours]")
     parser.add_argument("--failures", action="store_true", help="print every case that did not pass, and why")
     options = parser.parse_args()
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
@@ -210,7 +213,9 @@ def main() -> int:
         key = f"{case.family}/{case.name}"
         if not re.search(options.only, key):
             continue
-        verdict = judge(case)
+        verdict = judge(
+            case, backend.prepare if options.engine == "ours" else functools.partial(onnx_engines.Prepared, options.engine)
+        )
         found[key] = {"verdict": verdict.verdict, "plain": verdict.is_plain, "reason": verdict.reason}
         for family in (case.family, "all"):
             counts[family].update(["cases", verdict.verdict, *(["plain"] if verdict.is_plain else [])])
