@@ -48,7 +48,9 @@ class ValueInfo:
     type: Type
 
 
-Attribute: TypeAlias = "int | float | str | bytes | list[int] | list[float] | list[str] | Tensor | Graph | list[Graph] | Type | None"
+Attribute: TypeAlias = (
+    "int | float | str | bytes | list[int] | list[float] | list[str] | Tensor | Graph | list[Graph] | Type | None"
+)
 
 
 @dataclass
@@ -73,7 +75,7 @@ class Node:
         for value in self.attributes.values():
             if isinstance(value, Graph):
                 yield value
-            elif isinstance(value, list):
+            elif isinstance(value, list) and value and isinstance(value[0], Graph):  # forests have lists of 100,000 numbers
                 yield from (item for item in value if isinstance(item, Graph))
 
     def reads(self) -> Iterator[str]:

@@ -54,7 +54,9 @@ def to_document(graph: Graph, store: Store) -> dict[str, Any]:
                 "name": node.name,
                 "inputs": node.inputs,
                 "outputs": node.outputs,
-                "attributes": {name: _attribute(value, f"{node.label}.{name}", store) for name, value in node.attributes.items()},
+                "attributes": {
+                    name: _attribute(value, f"{node.label}.{name}", store) for name, value in node.attributes.items()
+                },
             }
             for node in graph.nodes
         ],
@@ -86,7 +88,12 @@ def _info(info: ValueInfo) -> dict[str, Any]:
 
 def _type(kind: Type) -> dict[str, Any]:
     element = _type(kind.element) if kind.element else None
-    return {"kind": kind.kind, "dtype": kind.dtype, "shape": None if kind.shape is None else list(kind.shape), "element": element}
+    return {
+        "kind": kind.kind,
+        "dtype": kind.dtype,
+        "shape": None if kind.shape is None else list(kind.shape),
+        "element": element,
+    }
 
 
 def _type_of(entry: dict[str, Any]) -> Type:
