@@ -15,7 +15,7 @@ from onnx_import.nd.value import TapeNode, Value
 
 FROM = {"Convolution", "Deconvolution", "Pooling"}
 THROUGH = {
-    *("Activation", "LeakyReLU", "clip", "Concat", "Pooling", "Reshape", "slice", "transpose", "Pad"),
+    *("Activation", "LeakyReLU", "clip", "Concat", "Pooling", "Reshape", "slice", "slice_axis", "transpose", "Pad"),
     *("_maximum_scalar", "_npi_maximum_scalar", "_minimum_scalar", "_npi_minimum_scalar", "_plus_scalar", "_mul_scalar"),
     *("elemwise_add", "elemwise_mul", "broadcast_add", "broadcast_mul", "BatchNorm"),
 }

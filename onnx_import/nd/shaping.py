@@ -184,6 +184,10 @@ def tile(value: Value, repeats: Sequence[int]) -> Value:
     return value
 
 
+BLOCK = 16
+"""The most channels that oneDNN lays side by side."""
+
+
 def slices(value: Value, ranges: Sequence[range]) -> Value:
     """The elements at the indices of one range for each axis, which lie within the axis."""
     shape = [len(places) for places in ranges]
@@ -198,8 +202,20 @@ def slices(value: Value, ranges: Sequence[range]) -> Value:
     step = tuple(None if all_ else p.step for p, all_ in zip(ranges, whole, strict=True))
     steps = {} if all(number in (1, None) for number in step) else {"step": step}
     if value.data is None and value.dtype in CARRIERS:
+        if CARRIERS[value.dtype] == "float32" and not steps and value.rank > 2 and not _is_on_blocks(ranges[1], value.shape[1]):
+            shape = [value.shape[0], len(ranges[1]), *value.shape[2:]]
+            part = emit("slice_axis", [value], shape, value.dtype, axis=1, begin=begin[1], end=end[1])
+            return slices(part, [ranges[0], range(shape[1]), *ranges[2:]])
         return emit("slice", [value], shape, value.dtype, begin=begin, end=end, **steps)
     return moved(value, shape, lambda array: array[index], "slice")
+
+
+def _is_on_blocks(channels: range, count: int) -> bool:
+    """Whether a cut keeps blocks of channels whole: a convolution leaves 8 or 16 side by side, and `slice` dies of a part of one.
+
+    `slice_axis` has no code of oneDNN's, and goes by the plain layout.
+    """
+    return channels.start % BLOCK == 0 and (channels.stop % BLOCK == 0 or channels.stop == count)
 
 
 def _slice_many(value: Value, ranges: Sequence[range]) -> Value:

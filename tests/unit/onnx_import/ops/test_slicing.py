@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import numpy_helper, parser
+from onnx.reference import ReferenceEvaluator
 
+from onnx_import import backend
 from tests.unit.onnx_import.checking import check, check_refused
 
 LAST = np.iinfo(np.int64).max
@@ -48,6 +51,23 @@ def test_slice_takes_ranges(cut: tuple[list[int], ...], dtype: str) -> None:
     if not want.size and dtype == "string":
         pytest.skip("no text of no elements")
     check("Slice", [x, *(_ints(*numbers) for numbers in cut)], known=[1, 2, 3, 4], want=[want])
+
+
+@pytest.mark.parametrize("channels", [8, 24, 40])
+@pytest.mark.parametrize("cut", [(0, 1), (1, 8), (0, 4), (4, 8)], ids=str)
+def test_slice_cuts_channels_of_a_convolution_anywhere(channels: int, cut: tuple[int, int]) -> None:
+    """oneDNN lays 8 or 16 channels side by side: a part of one block is cut out of the plain layout."""
+    nodes = "c = Conv (x, w) r = Relu (c) y = Slice (r, s, e, a)"
+    proto = parser.parse_model(
+        f'<ir_version: 8, opset_import: ["" : 17]> g (float[1, 3, 6, 6] x) => (float[1, n, h, w] y) {{ {nodes} }}'
+    )
+    weights = _array((channels, 3, 3, 3)) / 50
+    given = {"w": weights, "s": _ints(cut[0], 1), "e": _ints(cut[1], 4), "a": _ints(1, 3)}
+    proto.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in given.items())
+    x = _array((1, 3, 6, 6)) / 50
+    (want,) = ReferenceEvaluator(proto).run(None, {"x": x})
+    (got,) = backend.prepare(proto).run({"x": x})
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
 
 
 def test_slice_takes_bounds_from_attributes_or_inputs() -> None:
