@@ -4,6 +4,8 @@
     ModelProto -> symbols  UnsupportedModel   operators (all of them in one error) or types that we do not convert
     symbols -> proof       VerificationError  the converted model answers differently: no artifact is left
     inputs -> outputs      InvalidInput       what a caller fed does not fit the model
+
+Each text is for the user, in a line or a short list.
 """
 
 from __future__ import annotations
