@@ -128,12 +128,6 @@ def node_of(place: Place, *ops: str) -> TapeNode | None:
     return place[0] if place[0].kind == "op" and place[0].op in ops else None
 
 
-def scalar_of(place: Place) -> float | None:
-    """The number of a constant that has only one."""
-    array = array_of(place)
-    return float(array.reshape(-1)[0]) if array is not None and array.size == 1 and array.dtype.kind == "f" else None
-
-
 _DERIVED: dict[tuple[Any, ...], tuple[list[weakref.ref[Array]], Array]] = {}
 
 

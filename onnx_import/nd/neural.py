@@ -10,7 +10,7 @@ from onnx_import.dtypes import Array
 from onnx_import.nd.elementwise import add, all_known, cast, divide, fold, maximum, multiply, sqrt, subtract
 from onnx_import.nd.kernels import rearranged
 from onnx_import.nd.linear import is_small_float, narrow, widen
-from onnx_import.nd.shaping import expand_dims, flip, pad, reshape, slice_axis, slices, transpose
+from onnx_import.nd.shaping import expand_dims, flip, pad, reshape, slice_axis, slices, squeeze, transpose
 from onnx_import.nd.tape import emit, emit_many
 from onnx_import.nd.value import Value, constant
 from onnx_import.nd.windows import Windows
@@ -38,6 +38,9 @@ def convolution(x: Value, weight: Value, bias: Value | None, windows: Windows, g
     shape = (x.shape[0], weight.shape[0], *windows.out)
     if 0 in x.shape or 0 in weight.shape:
         return _only_bias(shape, bias, x.dtype)
+    if windows.rank == 1:  # oneDNN's fused convolutions have two spatial axes
+        with_row = convolution(expand_dims(x, [2]), expand_dims(weight, [2]), bias, windows.with_row(), groups)
+        return squeeze(with_row, [2])
     padding = windows.before
     if not windows.is_plain:
         x, padding = pad_windows(x, windows, 0), (0,) * windows.rank
@@ -177,6 +180,8 @@ def _is_small(windows: Windows) -> bool:
 
 
 def _pooling(x: Value, windows: Windows, kind: str, padding: Sequence[int], **attrs: object) -> Value:
+    if windows.rank == 1:
+        return squeeze(_pooling(expand_dims(x, [2]), windows.with_row(), kind, (0, *padding), **attrs), [2])
     shape = (*x.shape[:2], *windows.out)
     place = {"kernel": windows.kernel, "stride": windows.strides, "pad": tuple(padding)}
     return emit("Pooling", [x], shape, x.dtype, pool_type=kind, **place, **{"pooling_convention": "valid", **attrs})
@@ -207,6 +212,8 @@ def global_pool(x: Value, kind: str) -> Value:
     spatial = tuple(range(2, x.rank))
     if x.data is not None:
         return fold(lambda a: (a.max if kind == "max" else a.mean)(axis=spatial, keepdims=True), x, dtype=x.dtype)
+    if len(spatial) == 1:
+        return squeeze(global_pool(expand_dims(x, [2]), kind), [2])
     ones = (1,) * len(spatial)
     return emit("Pooling", [x], (*x.shape[:2], *ones), x.dtype, global_pool=True, kernel=ones, pool_type=kind)
 

@@ -64,6 +64,19 @@ class Windows:
         rows = zip(self.sizes, self.before, self.extents, self.strides, self.out, strict=True)
         return all(b >= 0 and -(-(n + 2 * b - e) // s) + 1 == o and (o - 1) * s < n + b for n, b, e, s, o in rows)
 
+    def with_row(self) -> Windows:
+        """The same windows with an axis of size 1 in front."""
+        one, none = (1,), (0,)
+        return Windows(
+            one + self.sizes,
+            one + self.kernel,
+            one + self.strides,
+            one + self.dilations,
+            none + self.before,
+            none + self.after,
+            one + self.out,
+        )
+
     def counts(self, axis: int, with_padding: bool) -> list[int]:
         """How many elements of each window along an axis lie within the input, or within its padding too."""
         low, high = 0, self.sizes[axis]
