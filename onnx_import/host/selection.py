@@ -24,6 +24,14 @@ def take(x: Array, places: Array, *, axis: int) -> tuple[Array]:
     return (np.take(x, places, axis=axis),)
 
 
+def reverse_starts(x: Array, lengths: Array, *, time_axis: int) -> tuple[Array]:
+    """ReverseSequence: each item's first elements back to front; axes 0 and 1 are time and items, in either order."""
+    by_time = x.swapaxes(0, time_axis).copy()
+    for item, length in enumerate(np.clip(lengths, 0, len(by_time)).tolist()):
+        by_time[:length, item] = by_time[:length, item][::-1].copy()
+    return (np.ascontiguousarray(by_time.swapaxes(0, time_axis)),)
+
+
 def unique(x: Array, *, axis: int | None, sorted: int, unsigned: bool = False) -> tuple[Array, Array, Array, Array]:
     """Unique: the different elements, or slices along an axis, with first places, inverse and counts.
 

@@ -86,7 +86,8 @@ def trilu(x: Value, diagonal: Value | None = None, *, upper: int) -> Value:
         raise InvalidInput(f"Trilu of {x.rank} axes")
     k = 0 if diagonal is None else int(nd.scalar(diagonal))
     below = np.tri(x.shape[-2], x.shape[-1], k - 1 if upper else k, bool)
-    return nd.where(nd.constant(~below if upper else below), x, nd.zeros((), x.dtype))
+    nothing = nd.constant(np.array("", object), "string") if x.dtype == "string" else nd.zeros((), x.dtype)
+    return where(nd.constant(~below if upper else below), x, nothing)
 
 
 @op("OneHot", since=9)

@@ -31,7 +31,7 @@ def batch_normalization_1(
     if not spatial and x.rank > 2:
         return _by_element(x, (scale, bias, mean, variance), epsilon, _is_training(node))
     if is_test or not _is_training(node):
-        return nd.batch_norm(x, (scale, bias, mean, variance), epsilon)
+        return _normalized(x, (scale, bias, mean, variance), epsilon)
     return _trained(x, (scale, bias, mean, variance), epsilon, momentum)
 
 
@@ -52,7 +52,7 @@ def batch_normalization_7(
     if spatial == 0 and x.rank > 2:
         return _by_element(x, (scale, bias, mean, variance), epsilon, _is_training(node))
     if not _is_training(node):
-        return nd.batch_norm(x, (scale, bias, mean, variance), epsilon)
+        return _normalized(x, (scale, bias, mean, variance), epsilon)
     return _trained(x, (scale, bias, mean, variance), epsilon, momentum)
 
 
@@ -62,8 +62,18 @@ def batch_normalization(
 ) -> Value | tuple[Value | None, ...]:
     """By given statistics, or by the batch's own, which then move the running ones."""
     if not training_mode:
-        return nd.batch_norm(x, (scale, bias, mean, variance), epsilon)
+        return _normalized(x, (scale, bias, mean, variance), epsilon)
     return _trained(x, (scale, bias, mean, variance), epsilon, momentum)[:3]
+
+
+def _normalized(x: Value, parts: tuple[Value, ...], epsilon: float) -> Value:
+    """By given statistics; where types differ, in one that holds them all."""
+    dtypes = {part.dtype for part in (x, *parts)}
+    if len(dtypes) == 1:
+        return nd.batch_norm(x, parts, epsilon)
+    wide = "float64" if "float64" in dtypes else "float32"
+    result = nd.batch_norm(nd.cast(nd.widen(x), wide), [nd.cast(nd.widen(part), wide) for part in parts], epsilon)
+    return nd.narrow(result, x.dtype) if nd.is_small_float(x.dtype) else nd.cast(result, x.dtype)
 
 
 def _is_training(node: Node) -> bool:

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from onnx_import import nd
+from onnx_import.dtypes import CARRIERS
 from onnx_import.errors import InvalidInput
 from onnx_import.graph import Graph, Type
+from onnx_import.host import selection
 from onnx_import.lower import subgraph
 from onnx_import.nd import Value
 from onnx_import.registry import op
@@ -106,14 +108,17 @@ def reverse_sequence(x: Value, lengths: Value, *, batch_axis: int, time_axis: in
         raise InvalidInput(f"batch_axis {batch_axis} and time_axis {time_axis} of {x.rank} axes must be 0 and 1")
     if lengths.shape != (x.shape[batch_axis],):
         raise InvalidInput(f"{list(lengths.shape)} lengths for {x.shape[batch_axis]} sequences")
+    if x.dtype not in CARRIERS:
+        turned: Value = nd.host(selection.reverse_starts, [x, lengths], [(x.shape, x.dtype)], time_axis=time_axis)[0]
+        return turned
     # MXNet reads past the end for a length that is too large.
     lengths = nd.maximum(nd.minimum(lengths, nd.constant(np.int64(x.shape[time_axis]))), nd.constant(np.int64(0)))
     if x.dtype == "bool":
         bytes_ = reverse_sequence(nd.cast(x, "uint8"), lengths, batch_axis=batch_axis, time_axis=time_axis)
         return nd.cast(bytes_, "bool")
     by_time = nd.transpose(x, axes)
-    turned = nd.emit("SequenceReverse", [by_time, lengths], by_time.shape, x.dtype, use_sequence_length=True)
-    return nd.transpose(turned, axes)
+    reversed_ = nd.emit("SequenceReverse", [by_time, lengths], by_time.shape, x.dtype, use_sequence_length=True)
+    return nd.transpose(reversed_, axes)
 
 
 @op("Optional", since=15)

@@ -43,3 +43,13 @@ def max_roi_pool(x: Array, rois: Array, *, pooled_shape: list[int], spatial_scal
             part = x[int(batch), :, cuts[0], cuts[1]]
             y[(at, slice(None), *cell)] = part.max(axis=(1, 2)) if part.size else 0
     return y
+
+
+@own("LRN")
+def lrn(x: Array, *, alpha: float, beta: float, bias: float, size: int) -> Array:
+    """Each channel by the squares of those around it: `(size - 1) // 2` before it, the rest of `size` behind it."""
+    before = (size - 1) // 2
+    squares = np.square(x.astype(np.float64))
+    starts = [channel - before for channel in range(x.shape[1])]
+    sums = np.stack([squares[:, max(0, start) : max(0, start + size)].sum(axis=1) for start in starts], axis=1)
+    return np.asarray(x / (bias + alpha / size * sums) ** beta, x.dtype)

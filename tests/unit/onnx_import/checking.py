@@ -99,7 +99,8 @@ def compare(got: Any, want: Any, where: str, rtol: float, atol: float) -> None:
     if want.dtype.kind in "biu":
         np.testing.assert_array_equal(got, want, where)
         return
-    np.testing.assert_allclose(got.astype(np.float64), want.astype(np.float64), rtol, atol, err_msg=where)
+    wide = np.complex128 if want.dtype.kind == "c" else np.float64
+    np.testing.assert_allclose(got.astype(wide), want.astype(wide), rtol, atol, err_msg=where)
 
 
 def _info(name: str, value: Any) -> Any:

@@ -97,6 +97,14 @@ def test_trilu(upper: int, k: int | None, dtype: str) -> None:
     check("Trilu", [x, *([] if k is None else [np.array(k)])], {"upper": upper})
 
 
+@pytest.mark.parametrize("known", [(), (0,)])
+def test_trilu_of_what_mxnet_has_no_type_for(known: tuple[int, ...]) -> None:
+    """Text gives way to empty text, complex numbers to 0."""
+    words = np.array([["a", "b"], ["c", "d"]], object)
+    check("Trilu", [words], known=known, want=[np.array([["a", "b"], ["", "d"]], object)])
+    check("Trilu", [np.array([[1, 2j], [3, 4]], np.complex64)], known=known)
+
+
 def test_trilu_of_nothing() -> None:
     """An empty matrix."""
     check("Trilu", [np.zeros((2, 0, 3), np.float32)], {})

@@ -77,6 +77,22 @@ def test_batch_normalization_of_elements() -> None:
     check("BatchNormalization", [x, *parts, variance], {"spatial": 0}, opset=7, want=[want])
 
 
+@pytest.mark.parametrize(
+    "dtypes", [("float16", "float16", "float32"), ("float32", "float16", "float64"), ("float64", "float32", "float16")]
+)
+def test_batch_normalization_of_several_types(dtypes: tuple[str, str, str]) -> None:
+    """Input, scale and bias, and statistics may each have a type of their own; the answer has the input's."""
+    x, scale, bias, mean, variance = (
+        np.random.default_rng(0).uniform(0.5, 2, shape).astype(dtype)
+        for shape, dtype in zip(((2, 3, 4), *[(3,)] * 4), (dtypes[0], *[dtypes[1]] * 2, *[dtypes[2]] * 2), strict=True)
+    )
+    parts = [part.reshape(3, 1).astype(np.float64) for part in (scale, bias, mean, variance)]
+    want = (x - parts[2]) / np.sqrt(parts[3] + 1e-5) * parts[0] + parts[1]
+    inputs = [x, scale, bias, mean, variance]
+    for known in ((), (1, 2, 3, 4)):
+        check("BatchNormalization", inputs, opset=15, known=known, want=[want.astype(x.dtype)], rtol=2e-3, atol=2e-3)
+
+
 @pytest.mark.parametrize("shape", SHAPES[1:], ids=str)
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_instance_normalization(shape: tuple[int, ...], dtype: str) -> None:

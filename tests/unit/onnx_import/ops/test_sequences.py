@@ -103,6 +103,17 @@ def test_reverse_sequence(time_axis: int, dtype: str) -> None:
     assert len(prepared.program.last) == 1
 
 
+@pytest.mark.parametrize("known", [(), (0, 1)])
+def test_reverse_sequence_of_what_mxnet_has_no_type_for(known: tuple[int, ...]) -> None:
+    """Text and complex numbers are turned as numbers are, whichever axis is time."""
+    words = np.array([["a", "b", "c"], ["d", "e", "f"]], object)
+    turned = np.array([["b", "a", "c"], ["f", "e", "d"]], object)
+    axes = {"time_axis": 1, "batch_axis": 0}
+    check("ReverseSequence", [words, np.array([2, 3])], axes, known=known, want=[turned])
+    check("ReverseSequence", [words.T.copy(), np.array([2, 3])], known=known, want=[turned.T])
+    check("ReverseSequence", [np.array([[1, 2j, 3]], np.complex64), np.array([2])], axes, known=known)
+
+
 def test_lengths_beyond_the_axis() -> None:
     """A length that a caller gives too large stands for the whole axis; as many as sequences or an error."""
     x = np.arange(6, dtype=np.float32).reshape(3, 2)

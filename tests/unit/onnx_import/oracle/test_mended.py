@@ -31,3 +31,10 @@ def test_regions_are_pooled_cell_by_cell() -> None:
     x = np.arange(36, dtype=np.float32).reshape(1, 1, 6, 6)
     found = ask("MaxRoiPool", [x, np.array([[0, 0, 0, 4, 4]], np.float32)], 1, pooled_shape=[2, 2])
     assert found.ravel().tolist() == [14, 16, 26, 28]
+
+
+def test_every_channel_is_normalized_by_those_around_it() -> None:
+    """Also where there are more channels than items; an even size has one more behind than before."""
+    x = np.array([[[3], [4], [1]]], np.float32)
+    found = ask("LRN", [x], 13, alpha=2.0, beta=1.0, bias=1.0, size=2)
+    assert found.ravel() == pytest.approx([3 / 26, 4 / 18, 1 / 2])
