@@ -137,7 +137,10 @@ def _shape(model: onnx.ModelProto, shapes: Mapping[str, tuple[int | None, ...]])
             raise InvalidInput(f"the model has no input {name!r}; it has {list(infos)}")
         kind = infos[name].type.tensor_type
         dims = list(kind.shape.dim) if kind.HasField("shape") else [onnx.TensorShapeProto.Dimension() for _ in wanted]
-        declared = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None for dim in dims]
+        # Old exporters of Paddle write -1 for an open size.
+        declared = [
+            dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else dim.dim_param or None for dim in dims
+        ]
         if len(declared) != len(wanted) or any(
             isinstance(d, int) and w not in (None, d) for d, w in zip(declared, wanted, strict=True)
         ):

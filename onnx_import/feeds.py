@@ -9,7 +9,7 @@ sizes a model takes is not written in it (a convolution over sound needs thousan
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ WORDS = np.array(["spam", "eggs", "Monday", "tree", "a b c", ""], object)
 MOST = 9
 """The largest whole number that is drawn, unless it is a byte of a picture."""
 
+ROWS = "batch"
+"""The name of rows without one."""
+
 RUNGS = ((64, 8), (32, 32), (96, 12), (224, 128), (256, 512), (640, 4096), (320, 16000), (1, 1))
 """Sizes to try for open dimensions, in this order: of pictures' height and width, and of other axes."""
 
@@ -30,9 +33,26 @@ RUNGS = ((64, 8), (32, 32), (96, 12), (224, 128), (256, 512), (640, 4096), (320,
 def inputs_of(model: Any) -> list[ValueInfo]:
     """What must be fed to an onnx.ModelProto or to a Graph."""
     if hasattr(model, "feeds"):
-        return list(model.feeds)
+        return _with_rows(list(model.feeds))
     given = {tensor.name for tensor in model.graph.initializer}
-    return [ValueInfo(info.name, type_of(info.type)) for info in model.graph.input if info.name not in given]
+    return _with_rows([ValueInfo(info.name, type_of(info.type)) for info in model.graph.input if info.name not in given])
+
+
+def _with_rows(infos: list[ValueInfo]) -> list[ValueInfo]:
+    """Inputs with the rows named in states of recurrent layers, (layers, rows, size), where others have rows without a name."""
+    if not any(_is_open(shape[0]) for shape in (info.type.shape for info in infos) if shape):
+        return infos
+    return [
+        replace(info, type=replace(info.type, shape=(shape[0], ROWS, shape[2])))
+        if len(shape := info.type.shape or ()) == 3 and [_is_open(size) for size in shape] == [False, True, False]
+        else info
+        for info in infos
+    ]
+
+
+def _is_open(size: Dim) -> bool:
+    """Whether a size is neither told nor named."""
+    return size is None or (isinstance(size, int) and size < 0)
 
 
 def type_of(proto: Any) -> Type:
@@ -59,7 +79,8 @@ def open_dims(model: Any) -> dict[str, str]:
     for info in inputs_of(model):
         for axis, dim in enumerate(_innermost(info.type).shape or ()):
             if not isinstance(dim, int) or dim < 0:
-                found.setdefault(_key(info, axis, dim), _kind(axis, len(_innermost(info.type).shape or ())))
+                key = _key(info, axis, dim)
+                found.setdefault(key, _kind(0 if key == ROWS else axis, len(_innermost(info.type).shape or ())))
     return found
 
 
@@ -70,7 +91,7 @@ def _innermost(kind: Type) -> Type:
 def _key(info: ValueInfo, axis: int, dim: Dim) -> str:
     if isinstance(dim, str):
         return dim
-    return "batch" if axis == 0 else f"{info.name}:{axis}"
+    return ROWS if axis == 0 else f"{info.name}:{axis}"
 
 
 def _kind(axis: int, rank: int) -> str:

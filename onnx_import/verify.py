@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import onnx
 from onnx_import import feeds as seeds
 from onnx_import import oracle
 from onnx_import.dtypes import ONNX_NAMES, Array, is_integer, name_of
-from onnx_import.errors import OnnxImportError, VerificationError
+from onnx_import.errors import InvalidInput, InvalidModel, OnnxImportError, VerificationError
 
 Feeds = Mapping[str, Any]
 Run = Callable[[dict[str, Any]], Sequence[Any]]
@@ -71,24 +71,52 @@ def verify(
 
     Without `feeds_list` the cases are `cases(model)`. `path` is a file of the very same model (`oracle.prepare`).
     """
-    judge = oracle.prepare(model, path)
-    name_of_judge = judge.name
-    pairs = [(feeds, judge.run(feeds)) for feeds in feeds_list] if feeds_list is not None else list(cases(model, judge))
-    del judge  # its copy of the weights is not needed beside ours
-    trim()
-    found: list[Comparison] = []
-    loose = loosest(model)
-    for feeds, wanted in pairs:
-        given = run(dict(feeds))
-        names = [info.name for info in model.graph.output]
-        if len(given) != len(names):
-            raise VerificationError(f"the converted model gives {len(given)} outputs, ONNX's {len(names)}")
-        for name, got, want in zip(names, given, wanted, strict=True):
-            found += compare(name, got, want, loose, (sizes_of(feeds), name_of_judge))
+    refused: dict[str, OnnxImportError] = {}
+    while True:
+        judge, pairs = _asked(model, path, feeds_list, refused)
+        found: list[Comparison] = []
+        try:
+            for feeds, wanted in pairs:
+                case = sizes_of(feeds)
+                found += _compared(model, (run(dict(feeds)), wanted), case, judge)
+            break
+        except (InvalidInput, InvalidModel) as refusal:
+            if feeds_list is not None:
+                raise
+            refused[case] = refusal  # onnxruntime pools over more than there is: such sizes have no answer to compare
     wrong = [each for each in found if not each.ok]
     if wrong:
-        raise VerificationError(_report(wrong, name_of_judge))
+        raise VerificationError(_report(wrong, judge))
     return found
+
+
+def _asked(
+    model: onnx.ModelProto, path: Path | None, feeds_list: Sequence[Feeds] | None, refused: Mapping[str, OnnxImportError]
+) -> tuple[str, list[tuple[Feeds, list[Any]]]]:
+    """The judge's name, and cases with its answers: the given ones, or others than those refused; the first refusal if there are none."""
+    judge = oracle.prepare(model, path)
+    try:
+        if feeds_list is not None:
+            pairs = [(feeds, judge.run(feeds)) for feeds in feeds_list]
+        else:
+            pairs = list(cases(model, judge, skipped=refused))
+    except oracle.OracleError as error:
+        raise next(iter(refused.values()), error) from None
+    name = judge.name
+    del judge  # its copy of the weights is not needed beside ours
+    trim()
+    return name, pairs
+
+
+def _compared(model: onnx.ModelProto, answers: tuple[Sequence[Any], Sequence[Any]], case: str, judge: str) -> list[Comparison]:
+    """The outputs of one case beside those that they should be."""
+    given, wanted = answers
+    names = [info.name for info in model.graph.output]
+    if len(given) != len(names):
+        raise VerificationError(f"the converted model gives {len(given)} outputs, ONNX's {len(names)}")
+    loose = loosest(model)
+    pairs = zip(names, given, wanted, strict=True)
+    return [each for name, got, want in pairs for each in compare(name, got, want, loose, (case, judge))]
 
 
 def trim() -> None:
@@ -96,35 +124,47 @@ def trim() -> None:
     ctypes.CDLL(None).malloc_trim(0)
 
 
-def cases(model: onnx.ModelProto, judge: oracle.Oracle, seed: int = 0) -> Iterator[tuple[Feeds, list[Any]]]:
-    """Seeded feeds that the oracle takes, with its answers: at two sizes where dimensions are open.
+def cases(
+    model: onnx.ModelProto, judge: oracle.Oracle, seed: int = 0, skipped: Container[str] = ()
+) -> Iterator[tuple[Feeds, list[Any]]]:
+    """Seeded feeds that the oracle takes, with its answers: at two sizes where dimensions are open, none of them `skipped`.
 
     OracleError where it takes none of the sizes that are tried.
     """
     rungs = list(seeds.ladder(model))
-    at, feeds, answers = _first_taken(model, judge, rungs, (1, seed))
+    at, feeds, answers = _first_taken(model, judge, rungs, (1, seed), skipped)
     yield feeds, answers
     if seeds.open_dims(model):
         # Another size of every open dimension, unless the one that was taken is the last there is.
-        _, feeds, answers = _first_taken(model, judge, [*rungs[at + 1 :], rungs[at]], (3, seed + 1))
+        _, feeds, answers = _first_taken(model, judge, [*rungs[at + 1 :], rungs[at]], (3, seed + 1), skipped)
         yield feeds, answers
 
 
 def _first_taken(
-    model: onnx.ModelProto, judge: oracle.Oracle, rungs: Sequence[dict[str, int]], batch_and_seed: tuple[int, int]
+    model: onnx.ModelProto,
+    judge: oracle.Oracle,
+    rungs: Sequence[dict[str, int]],
+    batch_and_seed: tuple[int, int],
+    skipped: Container[str],
 ) -> tuple[int, Feeds, list[Any]]:
-    """The first sizes whose feeds the oracle takes, with its answers; its first refusal where it takes none."""
+    """The first sizes whose feeds the oracle takes, with its answers; its first refusal where it takes none.
+
+    The slow evaluator is asked only where the quick way takes none at all.
+    """
     batch, seed = batch_and_seed
     dims = seeds.open_dims(model)
     refusals: list[OnnxImportError] = []
-    for most, (at, rung) in itertools.product((seeds.MOST, 1, 0), enumerate(rungs)):
+    ways = [judge.run] if judge.quick is None else [judge.quick, judge.run]
+    for ask, most, (at, rung) in itertools.product(ways, (seeds.MOST, 1, 0), enumerate(rungs)):
         sizes = {name: batch if dims[name] == "batch" else size for name, size in rung.items()}
         feeds = seeds.seeded(model, seed, sizes, most)
+        if sizes_of(feeds) in skipped:
+            continue
         try:
-            return at, feeds, judge.run(feeds)
+            return at, feeds, ask(feeds)
         except OnnxImportError as refusal:
             refusals.append(refusal)
-    raise refusals[0]
+    raise refusals[0] if refusals else oracle.OracleError("no sizes are left that the converted model takes")
 
 
 def sizes_of(feeds: Feeds) -> str:

@@ -134,6 +134,11 @@ def _run(
     layers = _layers(net, *weights)
     size = layers[0].size
     begin = [nd.initial_state(x, net.directions, size) if state is None else state for state in states]
+    for state in begin:
+        if state.shape != (net.directions, x.shape[1], size):
+            raise InvalidInput(
+                f"a state of shape {list(state.shape)} does not fit {net.directions} passes over {x.shape[1]} rows"
+            )
     mode = _fused_mode(net, x, lengths, peepholes)
     if mode is not None:
         y, last = _fused(net, x, layers, begin, mode)

@@ -96,6 +96,14 @@ def test_fixed_shapes(tmp_path: Path) -> None:
         convert.convert(made(ROWS), tmp_path / "other", Options(input_shapes={"z": (2, 5)}))
 
 
+def test_a_negative_size_is_an_open_one(tmp_path: Path) -> None:
+    """As old exporters write it."""
+    model = made(ROWS)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1
+    convert.convert(model, tmp_path / "out", Options(input_shapes={"x": (2, 4)}))
+    assert report(tmp_path / "out")["inputs"][0]["shape"] == [2, 4]
+
+
 def test_one_row_is_any_number_of_rows(tmp_path: Path) -> None:
     """A model exported for one row serves more where its graph does not depend on it."""
     convert.convert(made(ROWS.replace("[N,", "[1,")), tmp_path / "out")

@@ -80,3 +80,11 @@ def test_the_ladder_climbs_only_where_something_is_open() -> None:
     assert rungs[0] == {"n": 2, "h": 64, "w": 64, "t": 8}
     assert len({tuple(rung.values()) for rung in rungs}) == len(rungs) > 3
     assert list(feeds.ladder(model("float[2] x"))) == [{}]
+
+
+@pytest.mark.parametrize("inputs", ["float[?, ?] x, float[2, ?, 5] state", "float[2, ?, 5] state, float[?, ?] x"])
+def test_states_of_recurrent_layers_have_as_many_rows_as_the_rest(inputs: str) -> None:
+    """(layers, rows, size): exporters leave both counts of rows without a name."""
+    sizes = next(feeds.ladder(model(inputs), batch=3))
+    assert feeds.seeded(model(inputs), sizes=sizes)["state"].shape == (2, 3, 5)
+    assert feeds.seeded(model("float[1, ?, 5] x, float[1, ?, 6] y"))["x"].shape == (1, 8, 5)

@@ -11,7 +11,7 @@ import pytest
 from onnx import parser
 
 from onnx_import import oracle, verify
-from onnx_import.errors import VerificationError
+from onnx_import.errors import InvalidInput, VerificationError
 from onnx_import.oracle import OracleError
 
 Change = Callable[[Any], Any]
@@ -189,3 +189,47 @@ def test_the_report_lists_the_worst_and_counts_the_rest() -> None:
     many = model(" ".join(f"{name} = Exp (x)" for name in names), outputs=", ".join(f"float[n, 4] {name}" for name in names))
     with pytest.raises(VerificationError, match=r"and 9 more$"):
         verify.verify(many, right(many, lambda y: y + 1))
+
+
+def picky(proto: onnx.ModelProto, *taken: int) -> Callable[[dict[str, Any]], list[Any]]:
+    """Runs a model as ONNX says, at some sizes of the last axis alone."""
+
+    def run(feeds: dict[str, Any]) -> list[Any]:
+        if feeds["x"].shape[-1] not in taken:
+            raise InvalidInput("too narrow")
+        return right(proto)(feeds)
+
+    return run
+
+
+def test_sizes_that_the_converted_model_refuses_are_left_out() -> None:
+    """A pool over more than there is has no answer; other sizes have, and two are compared."""
+    wide = model("y = Exp (x)", inputs="float[n, t] x", outputs="float[n, t] y")
+    assert [each.shape for each in verify.verify(wide, picky(wide, 12, 512))] == [(1, 12), (3, 512)]
+
+
+def test_a_model_that_refuses_every_size_is_refused() -> None:
+    """Its own reason is given, and nothing passes unseen."""
+    wide = model("y = Exp (x)", inputs="float[n, t] x", outputs="float[n, t] y")
+    with pytest.raises(InvalidInput, match="too narrow"):
+        verify.verify(wide, picky(wide))
+    with pytest.raises(InvalidInput, match="too narrow"):
+        verify.verify(wide, picky(wide, 8), [{"x": np.zeros((1, 3), np.float32)}])
+
+
+def test_the_slow_way_is_asked_only_where_the_quick_one_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A size more costs onnxruntime milliseconds, ONNX's evaluator minutes."""
+    asked = []
+
+    def quick(feeds: Any) -> list[Any]:
+        asked.append(feeds["x"].shape[-1])
+        if asked[-1] == 8:
+            raise OracleError("not this one")
+        return oracle.reference(wide).run(feeds)
+
+    def slow(feeds: Any) -> list[Any]:
+        raise AssertionError("nobody needs it")
+
+    wide = model("y = Exp (x)", inputs="float[n, t] x", outputs="float[n, t] y")
+    monkeypatch.setattr(oracle, "prepare", lambda model, path=None: oracle.Oracle("quick", slow, quick))
+    assert [each.shape for each in verify.verify(wide, right(wide))] == [(1, 32), (3, 12)]

@@ -10,7 +10,7 @@ import pytest
 
 from onnx_import import backend
 from onnx_import.errors import InvalidModel
-from tests.unit.onnx_import.checking import check, node_model
+from tests.unit.onnx_import.checking import check, check_refused, node_model
 from tests.unit.onnx_import.oracle.asking import ask
 
 TIME, BATCH, FEATURES, SIZE = 4, 2, 3, 5
@@ -170,3 +170,11 @@ def test_what_is_none_is_refused(attributes: dict[str, Any]) -> None:
     model = node_model("GRU", inputs, {"hidden_size": SIZE, **attributes}, opset=None, domain="", outputs=1)
     with pytest.raises(InvalidModel, match="direction|activations"):
         backend.prepare(model).run([value for value in inputs if value is not None])
+
+
+@pytest.mark.parametrize("op", GATES)
+def test_states_of_other_rows_are_refused(op: str) -> None:
+    """A state has a row for each row of the sequence."""
+    inputs = network(op, "forward")
+    inputs[5] = numbers(1, BATCH + 1, SIZE)
+    assert "does not fit" in check_refused(op, inputs, {"hidden_size": SIZE})
