@@ -112,8 +112,7 @@ def few_compared(rewriting: Rewriting, node: TapeNode) -> bool:
 
 
 def _slice(rewriting: Rewriting, source: Place, at: int, shape: tuple[int, ...], like: Place) -> Place:
-    none = [None] * (len(shape) - 1)
-    return rewriting.make("slice", [source], like, shape, begin=(*none, at), end=(*none, at + 1))
+    return rewriting.make("slice_axis", [source], like, shape, axis=len(shape) - 1, begin=at, end=at + 1)
 
 
 RULES: Rules = {
