@@ -19,7 +19,7 @@ from onnx_import.errors import InvalidInput
 from onnx_import.graph import Graph, Type, ValueInfo
 from onnx_import.lower import lower
 from onnx_import.nd import tape
-from onnx_import.stages import Block, LoweringError, Parameters, Slot, SymbolStage
+from onnx_import.stages import Block, Parameters, Slot, SymbolStage, refusal
 from onnx_import.trace import Restart, Trace
 
 CAPACITY = 32
@@ -174,7 +174,7 @@ class Straight:
         try:
             results = self._executor.run()
         except RuntimeError as error:
-            raise LoweringError(f"MXNet refuses a graph that was lowered for it: {error}") from error
+            raise refusal(error) from error
         return [results[head].copy() for head in self._heads]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from onnx_import.dtypes import CARRIERS, Array
+from onnx_import.errors import InvalidInput
 from onnx_import.fusion import fuse
 from onnx_import.nd.value import TapeNode, Told
 from serving.backends.mxnet import Executor, first_line, numpy_shapes
@@ -101,7 +102,7 @@ class SymbolStage:
                 executor.views[name][...] = slots[slot]
             results = executor.run()
         except (import_mxnet().MXNetError, RuntimeError) as error:
-            raise LoweringError(f"MXNet refuses a graph that was lowered for it: {first_line(error)}") from error
+            raise refusal(error) from error
         # The next run of the same symbol writes into the same memory.
         copies = [result.copy() for result in results]
         self._check(copies)
@@ -117,6 +118,13 @@ class SymbolStage:
 
 class LoweringError(RuntimeError):
     """A converter emitted what MXNet does not take, or takes for something else: a defect of this package."""
+
+
+def refusal(error: Exception) -> Exception:
+    """What MXNet's refusal to run a graph means: it checks indices that are known only then, all else is a defect."""
+    if "indices out of bound" in str(error):
+        return InvalidInput("an index is beyond what it points into")
+    return LoweringError(f"MXNet refuses a graph that was lowered for it: {first_line(error)}")
 
 
 @dataclass

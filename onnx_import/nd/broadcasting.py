@@ -15,10 +15,15 @@ MOST_AXES = 5
 
 def broadcast_shape(*values: Value) -> tuple[int, ...]:
     """The shape that operands broadcast to."""
+    return broadcast_sizes(*[value.shape for value in values])
+
+
+def broadcast_sizes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that shapes broadcast to."""
     try:
-        return tuple(int(size) for size in np.broadcast_shapes(*[value.shape for value in values]))
+        return tuple(int(size) for size in np.broadcast_shapes(*shapes))
     except ValueError:
-        raise InvalidInput(f"shapes {' and '.join(str(list(value.shape)) for value in values)} do not broadcast") from None
+        raise InvalidInput(f"shapes {' and '.join(str(list(shape)) for shape in shapes)} do not broadcast") from None
 
 
 def emit_broadcast(op: str, values: list[Value], shape: tuple[int, ...], dtype: str) -> Value:

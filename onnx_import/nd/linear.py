@@ -8,6 +8,7 @@ import numpy as np
 
 from onnx_import.dtypes import is_float
 from onnx_import.errors import InvalidInput
+from onnx_import.nd.broadcasting import broadcast_sizes
 from onnx_import.nd.elementwise import add, all_known, cast, fold, settle, zeros
 from onnx_import.nd.shaping import expand, expand_dims, reshape, squeeze, transpose
 from onnx_import.nd.tape import emit
@@ -43,7 +44,7 @@ def matmul(x: Value, y: Value) -> Value:
         raise InvalidInput(f"matrices of shapes {list(x.shape)} and {list(y.shape)} do not fit")
     if is_small_float(x.dtype):
         return narrow(matmul(widen(x), widen(y)), x.dtype)
-    batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    batch = broadcast_sizes(x.shape[:-2], y.shape[:-2])
     shape = (*batch, x.shape[-2], y.shape[-1])
     if all_known(x, y):
         return fold(np.matmul, x, y, dtype=x.dtype)

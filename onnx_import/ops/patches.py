@@ -29,6 +29,10 @@ def col2im(
     sizes, block = nd.ints(image_shape), nd.ints(block_shape)
     rank = len(sizes)
     spread, steps, around = dilations or [1] * rank, strides or [1] * rank, pads or [0] * (2 * rank)
+    if not len(block) == len(spread) == len(steps) == len(around) // 2 == rank:
+        raise InvalidInput(
+            f"block {block}, dilations {spread}, strides {steps} and pads {around} do not fit an image of {sizes}"
+        )
     padded = [size + around[axis] + around[axis + rank] for axis, size in enumerate(sizes)]
     counts = [(length - (b - 1) * d - 1) // s + 1 for length, b, d, s in zip(padded, block, spread, steps, strict=True)]
     channels = x.shape[1] // math.prod(block) if x.rank == 3 else 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from onnx_import import backend
-from onnx_import.stages import LoweringError
+from onnx_import.errors import InvalidInput
 from tests.unit.onnx_import.checking import check, check_refused, node_model
 
 DTYPES = (
@@ -76,10 +76,10 @@ def test_indices_out_of_bounds_are_told() -> None:
     x = _array((3, 4))
     for op, index in (("Gather", [7]), ("GatherElements", [[-4, 0, 0, 0]]), ("GatherND", [[1, 9]])):
         model = node_model(op, [x, np.array(index)], {}, opset=None, domain="", outputs=1)
-        with pytest.raises(LoweringError):
+        with pytest.raises(InvalidInput):
             backend.prepare(model).run([x, np.array(index)])
     model = node_model("ScatterND", [x, np.array([[9]]), x[:1]], {}, opset=None, domain="", outputs=1)
-    with pytest.raises(LoweringError):
+    with pytest.raises(InvalidInput):
         backend.prepare(model).run([x, np.array([[9]]), x[:1]])
 
 

@@ -55,6 +55,8 @@ def test_mat_mul_that_does_not_fit_is_refused() -> None:
     inputs = [numbers(2, 3), numbers(4, 5)]
     with pytest.raises(InvalidInput, match="do not fit"):
         matrix.mat_mul(*[nd.constant(value) for value in inputs])
+    with pytest.raises(InvalidInput, match="do not broadcast"):
+        matrix.mat_mul(*[nd.constant(value) for value in (numbers(3, 2, 2), numbers(4, 2, 2))])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int32", "int64"])

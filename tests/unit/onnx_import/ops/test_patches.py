@@ -47,6 +47,7 @@ def test_col2im_adds_what_overlaps(case: Any, dtype: str) -> None:
 def test_col2im_refuses_other_columns() -> None:
     """Too few for the image."""
     check_refused("Col2Im", [_array((1, 4, 3)), np.array([3, 3]), np.array([2, 2])])
+    check_refused("Col2Im", [_array((1, 4, 3)), np.array([3, 3]), np.array([2])])
 
 
 DEFORMED = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from onnx_import import backend
-from onnx_import.stages import LoweringError
+from onnx_import.errors import InvalidInput
 from tests.unit.onnx_import.checking import check, check_refused, node_model
 
 BOXES = np.array(
@@ -90,5 +90,5 @@ def test_roi_align_survives_any_box(coordinates: str) -> None:
     assert np.isfinite(answer[2]).all()
     for box, item in (([0, 0, 1e9, 1], 0), ([0, 0, 1, 1], 5)):
         inputs = [_images(), np.array([box], np.float32), np.array([item])]
-        with pytest.raises(LoweringError):
+        with pytest.raises(InvalidInput):
             backend.prepare(node_model("RoiAlign", inputs, attributes, opset=None, domain="", outputs=1)).run(inputs)
