@@ -49,12 +49,14 @@ class Program:
         """
         key = _straight_key(feeds)
         if key in self._straight:
+            self._blocks.move_to_end(self._straight[key].root)
             return self._straight[key].run(feeds)
-        outputs, dtypes = self.call(self._taken(feeds))
+        taken = self._taken(feeds)
+        outputs, dtypes = self.call(taken)
         if key is not None and not self.static and Straight.fits(self.last, list(feeds.values())):
             if len(self._straight) >= self._capacity:
                 self._straight.clear()
-            self._straight[key] = Straight(self.last[0], [info.name for info in self.graph.inputs if info.name in feeds])
+            self._straight[key] = Straight(self.last[0], list(taken), self._root(taken))
         return [_delivered(value, dtype) for value, dtype in zip(outputs, dtypes, strict=True)]
 
     def call(self, feeds: dict[str, Any]) -> tuple[list[Any], list[Any]]:
@@ -122,6 +124,7 @@ class Program:
             self._blocks.popitem(last=False)
             is_any_gone = True
         if is_any_gone:
+            self._straight = {key: held for key, held in self._straight.items() if held.root in self._blocks}
             blocks = (block for chain in self._blocks.values() for block in chain.values())
             stages = (stage for block in blocks for stage in block.stages if isinstance(stage, SymbolStage))
             self.parameters.keep({id(array) for stage in stages for array in stage.constants.values()})
@@ -144,7 +147,8 @@ class Program:
 class Straight:
     """A trace of one symbol between plain tensors: nothing is left to decide, so that a run costs little beside its pass."""
 
-    def __init__(self, block: Block, names: list[str]) -> None:
+    def __init__(self, block: Block, names: list[str], root: Any) -> None:
+        self.root = root
         (stage,) = block.stages
         assert isinstance(stage, SymbolStage)
         self._executor = stage.executor

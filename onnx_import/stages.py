@@ -31,26 +31,25 @@ class Parameters:
 
     def __init__(self) -> None:
         self._by_id: dict[int, tuple[Array, Any]] = {}
-        self._by_digest: dict[tuple[Any, ...], Any] = {}
+        self._by_digest: dict[tuple[Any, ...], tuple[Array, Any]] = {}
 
-    def get(self, array: Array) -> Any:
-        """The MXNet array of a constant."""
+    def get(self, array: Array) -> tuple[Array, Any]:
+        """The MXNet array of a constant, behind the array that it was made of: the first of those that are equal."""
         found = self._by_id.get(id(array))
         if found is not None:
-            return found[1]
+            return found
         flat = np.ascontiguousarray(array)
         digest = (array.dtype, array.shape, hashlib.blake2b(flat.data, digest_size=16).digest())
         if digest not in self._by_digest:
-            self._by_digest[digest] = import_mxnet().nd.array(flat.reshape(array.shape), dtype=array.dtype)
-            _release(array)
-        self._by_id[id(array)] = (array, self._by_digest[digest])
+            bound = import_mxnet().nd.array(flat.reshape(array.shape), dtype=array.dtype)
+            self._by_digest[digest] = self._by_id[id(array)] = array, bound
+        _release(array)
         return self._by_digest[digest]
 
     def keep(self, used: set[int]) -> None:
         """Forget all but the arrays of these ids."""
         self._by_id = {key: held for key, held in self._by_id.items() if key in used}
-        kept = {id(held) for _, held in self._by_id.values()}
-        self._by_digest = {key: held for key, held in self._by_digest.items() if id(held) in kept}
+        self._by_digest = {key: held for key, held in self._by_digest.items() if id(held[0]) in self._by_id}
 
 
 def _release(array: Array) -> None:
@@ -88,7 +87,10 @@ class SymbolStage:
         """The symbol bound to its parameters and to memory for its feeds."""
         mx = import_mxnet()
         symbol = mx.sym.load_json(self.text)
-        arrays = {name: self.parameters.get(array) for name, array in self.constants.items()}
+        found = {name: self.parameters.get(array) for name, array in self.constants.items()}
+        # What was folded anew for these sizes need not be kept beside what it is equal to.
+        self.constants = {name: array for name, (array, _) in found.items()}
+        arrays = {name: bound for name, (_, bound) in found.items()}
         states = set(symbol.list_auxiliary_states())
         inputs = {name: mx.nd.zeros(shape, dtype=CARRIERS[dtype]) for name, _, shape, dtype in self.feeds}
         arguments = {name: array for name, array in arrays.items() if name not in states}

@@ -297,3 +297,31 @@ def test_loops_keep_dtypes(dtype: str, trips: int) -> None:
         found, rows = program.run({"x": x, "v": v})
         assert len(found) == len(rows) == trips
         assert all(each.dtype == v.dtype and each.tolist() == v.tolist() for each in [*found, *rows])
+
+
+def test_the_shape_in_use_is_kept() -> None:
+    """A shape that is asked for again and again outlives others, and what is forgotten is forgotten wholly."""
+    program = Program(Graph([Node("Relu", ["x"], ["y"], since=14)], [info("x", shape=(None,))], [info("y")]), capacity=3)
+    hot = np.ones(1, np.float32)
+    program.run({"x": hot})
+    executor = program.last[0].stages[0].executor  # type: ignore[union-attr]
+    for size in range(2, 12):
+        program.run({"x": np.ones(size, np.float32)})
+        program.run({"x": hot})
+        assert len(program._straight) <= len(program._blocks) <= 3
+    assert any(straight._executor is executor for straight in program._straight.values())
+
+
+def test_equal_constants_are_held_once() -> None:
+    """A weight that is folded anew for each shape is kept once, by numpy and by MXNet."""
+    weights = {"w": Tensor("float32", np.ones((3, 4), np.float32))}
+    nodes = [Node("Exp", ["w"], ["v"], since=13), Node("MatMul", ["x", "v"], ["y"], since=13)]
+    program = Program(Graph(nodes, [info("x", shape=(None, 3))], [info("y")], weights))
+    held = []
+    for rows in (1, 2, 3):
+        program.run({"x": np.ones((rows, 3), np.float32)})
+        (stage,) = program.last[0].stages
+        assert isinstance(stage, SymbolStage)
+        held.append(stage.constants)
+    assert held[0]
+    assert all(one[name] is held[0][name] for one in held for name in held[0])
