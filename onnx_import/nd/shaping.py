@@ -96,7 +96,7 @@ def reshape(value: Value, shape: Sequence[int]) -> Value:
         return Value(value.dtype, shape, value.data.reshape(shape))
     if value.dtype not in CARRIERS:
         return by_numpy(lambda array: array, [value], shape)
-    if not shape or not value.shape or 0 in shape:
+    if not shape or not value.shape or 0 in shape or len(shape) > 8:  # more than oneDNN takes
         return emit("_np_reshape", [value], shape, value.dtype, newshape=shape)
     kept = next((i for i, (a, b) in enumerate(zip(value.shape, shape, strict=False)) if a != b), min(len(shape), value.rank))
     code = [0] * kept + [-1 if axis == kept else size for axis, size in enumerate(shape) if axis >= kept]
