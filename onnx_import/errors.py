@@ -30,6 +30,13 @@ class VerificationError(OnnxImportError):
     """The converted model does not answer as ONNX says."""
 
 
+def place(error: OnnxImportError, operator: str, node: str) -> None:
+    """Put a node's name before an error's text, unless a node inside of it has put its own there."""
+    if not hasattr(error, "__notes__"):
+        error.args = (f"{operator} ({node}): {error}",)
+        error.add_note(f"in the node {node}")
+
+
 @dataclass(frozen=True)
 class Problem:
     """One node that cannot be lowered: which, why, and the nearest thing that would work."""

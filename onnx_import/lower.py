@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from onnx_import import registry
-from onnx_import.errors import InvalidInput, InvalidModel, Problem, Unsupported, UnsupportedModel
+from onnx_import.errors import InvalidInput, InvalidModel, Problem, Unsupported, UnsupportedModel, place
 from onnx_import.graph import Graph, Node
 from onnx_import.nd import tape
 from onnx_import.nd.value import constant
@@ -108,9 +108,7 @@ def _convert(node: Node, inputs: list[Any]) -> Any:
     except MemoryError:
         raise InvalidInput(f"{_operator(node)} ({node.label}): what it asks for does not fit into memory") from None
     except (InvalidInput, InvalidModel) as error:
-        if not hasattr(error, "__notes__"):  # which say that a node inside has put its name to it
-            error.args = (f"{_operator(node)} ({node.label}): {error}",)
-            error.add_note(f"in the node {node.label}")
+        place(error, _operator(node), node.label)
         raise
     finally:  # of a node inside of another's graph
         recording.label, recording.operator = before

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from onnx_import.dtypes import CARRIERS, Array
-from onnx_import.errors import InvalidInput
+from onnx_import.errors import InvalidInput, place
 from onnx_import.fusion import fuse
 from onnx_import.nd.value import TapeNode, Told
 from serving.backends.mxnet import Executor, first_line, numpy_shapes
@@ -148,7 +148,11 @@ class HostStage:
 
     def run(self, slots: list[Any]) -> Any:
         """Append the outputs to the slots; of open ones also give what a trace depends on: their structure and shapes."""
-        results = self.function(*[_argument(value, slots) for value in self.arguments])
+        try:
+            results = self.function(*[_argument(value, slots) for value in self.arguments])
+        except InvalidInput as error:
+            place(error, self.operator, self.name)
+            raise
         if not self.is_open:
             slots.extend(results)
             return None

@@ -325,3 +325,14 @@ def test_equal_constants_are_held_once() -> None:
         held.append(stage.constants)
     assert held[0]
     assert all(one[name] is held[0][name] for one in held for name in held[0])
+
+
+def test_errors_of_runs_name_the_node() -> None:
+    """What a host function does not take is said with its operator and node, in the first run and in later ones."""
+    nodes = [Node("Cast", ["x"], ["y"], {"to": 7}, since=13, name="reader")]
+    program = Program(Graph(nodes, [info("x", "string", (None,))], [info("y", "int64")]))
+    with pytest.raises(InvalidInput, match=r"^Cast \(reader\): 'a'"):
+        program.run({"x": np.array(["a"])})
+    assert program.run({"x": np.array(["1"])})[0].tolist() == [1]
+    with pytest.raises(InvalidInput, match=r"^Cast \(reader\): 'b'"):
+        program.run({"x": np.array(["b"])})
