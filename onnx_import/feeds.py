@@ -8,6 +8,7 @@ sizes a model takes is not written in it (a convolution over sound needs thousan
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +23,9 @@ WORDS = np.array(["spam", "eggs", "Monday", "tree", "a b c", ""], object)
 
 MOST = 9
 """The largest whole number that is drawn, unless it is a byte of a picture."""
+
+MOST_ELEMENTS = 2**24
+"""Elements of an input beyond which sizes are not tried."""
 
 ROWS = "batch"
 """The name of rows without one."""
@@ -103,12 +107,22 @@ def _kind(axis: int, rank: int) -> str:
 def ladder(model: Any, batch: int = 1) -> Iterator[dict[str, int]]:
     """Sizes to try, the likely ones first; one choice of nothing where no dimension is open."""
     dims = open_dims(model)
-    seen = []
+    seen: list[dict[str, int]] = []
     for space, length in RUNGS:
         sizes = {name: {"batch": batch, "space": space, "length": length}[kind] for name, kind in dims.items()}
-        if sizes not in seen:
+        if sizes not in seen and (not seen or _largest(model, sizes) <= MOST_ELEMENTS):
             seen.append(sizes)
             yield sizes
+
+
+def _largest(model: Any, sizes: Mapping[str, int]) -> int:
+    """Elements of the largest input: of two axes of sound's length it would fill the memory."""
+    return max((math.prod(_sizes(info, _innermost(info.type), sizes)) for info in inputs_of(model)), default=0)
+
+
+def has_whole_numbers(model: Any) -> bool:
+    """Whether `most` of `seeded` makes a difference."""
+    return any(is_integer(_innermost(info.type).dtype) for info in inputs_of(model))
 
 
 def seeded(model: Any, seed: int = 0, sizes: Mapping[str, int] | None = None, most: int = MOST) -> dict[str, Any]:
@@ -151,10 +165,13 @@ def _value(info: ValueInfo, kind: Type, sizes: Mapping[str, int], draw: Draw) ->
     if kind.kind == "map" and kind.element is not None:
         keys: Iterable[Any] = WORDS[:3].tolist() if kind.dtype == "string" else range(3)
         return {key: _value(info, kind.element, sizes, draw).item() for key in keys}
-    # Of an open rank the smallest that most operators take.
+    return random_array(kind.dtype, _sizes(info, kind, sizes), draw)
+
+
+def _sizes(info: ValueInfo, kind: Type, sizes: Mapping[str, int]) -> list[int]:
+    """An array's shape; of an open rank the smallest that most operators take."""
     dims = (2, 3) if kind.shape is None else kind.shape
-    shape = [dim if isinstance(dim, int) and dim >= 0 else sizes[_key(info, axis, dim)] for axis, dim in enumerate(dims)]
-    return random_array(kind.dtype, shape, draw)
+    return [dim if isinstance(dim, int) and dim >= 0 else sizes[_key(info, axis, dim)] for axis, dim in enumerate(dims)]
 
 
 def random_array(dtype: str, shape: Iterable[int], draw: Draw) -> Array:

@@ -155,7 +155,8 @@ def _first_taken(
     dims = seeds.open_dims(model)
     refusals: list[OnnxImportError] = []
     ways = [judge.run] if judge.quick is None else [judge.quick, judge.run]
-    for ask, most, (at, rung) in itertools.product(ways, (seeds.MOST, 1, 0), enumerate(rungs)):
+    largest = (seeds.MOST, 1, 0) if seeds.has_whole_numbers(model) else (seeds.MOST,)
+    for ask, (at, rung), most in itertools.product(ways, enumerate(rungs), largest):
         sizes = {name: batch if dims[name] == "batch" else size for name, size in rung.items()}
         feeds = seeds.seeded(model, seed, sizes, most)
         if sizes_of(feeds) in skipped:

@@ -88,3 +88,10 @@ def test_states_of_recurrent_layers_have_as_many_rows_as_the_rest(inputs: str) -
     sizes = next(feeds.ladder(model(inputs), batch=3))
     assert feeds.seeded(model(inputs), sizes=sizes)["state"].shape == (2, 3, 5)
     assert feeds.seeded(model("float[1, ?, 5] x, float[1, ?, 6] y"))["x"].shape == (1, 8, 5)
+
+
+def test_no_size_fills_the_memory() -> None:
+    """Distances between all places of a sequence: 16,000 samples have 256 million."""
+    ladder = list(feeds.ladder(model("int64[1, t, t] distances")))
+    assert max(sizes["t"] for sizes in ladder) <= 4096
+    assert max(sizes["t"] for sizes in feeds.ladder(model("float[1, t] sound"))) == 16000

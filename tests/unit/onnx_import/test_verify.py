@@ -163,11 +163,13 @@ def test_sizes_are_tried_until_the_oracle_takes_them() -> None:
 
 
 def test_smaller_numbers_are_tried_where_an_index_is_out_of_range() -> None:
-    """A table of two rows takes 0 and 1."""
+    """A table of two rows takes 0 and 1: at the likely sizes, before others are tried."""
     rows = model(
         "t = Constant <value_floats = [1.0, 2.0]> () y = Gather (t, x)", inputs="int64[n, 4] x", outputs="float[n, 4] y"
     )
     assert len(verify.verify(rows, right(rows))) == 2
+    long = model("t = Constant <value_floats = [1.0, 2.0]> () y = Gather (t, x)", "int64[n, t] x", "float[n, t] y")
+    assert [each.shape for each in verify.verify(long, right(long))] == [(1, 8), (3, 32)]
 
 
 def test_a_model_that_no_size_suits_is_an_oracles_error() -> None:
