@@ -93,32 +93,8 @@ def sum_of_products(rewriting: Rewriting, node: TapeNode) -> bool:
     return False
 
 
-def few_compared(rewriting: Rewriting, node: TapeNode) -> bool:
-    """The largest or smallest of up to four along the last axis, by as many slices: MXNet's reduction takes longer."""
-    source, shape = node.inputs[0], shape_of(node.inputs[0])
-    last = len(shape) - 1
-    if last < 1 or not 2 <= shape[last] <= 4 or node.attrs.get("axis") != spell((last,)) or dtype_of(source) != "float32":
-        return False
-    pairwise = "_npi_maximum" if node.op == "max" else "_npi_minimum"
-    kept = (*shape[:last], 1)
-    parts = [_slice(rewriting, source, at, kept, (node, 0)) for at in range(shape[last])]
-    result = parts[0]
-    for part in parts[1:]:
-        result = rewriting.make(pairwise, [result, part], (node, 0), kept)
-    if node.attrs.get("keepdims") != "True":
-        result = rewriting.make("Reshape", [result], (node, 0))
-        result[0].attrs["shape"] = spell([0] * (last - 1) + [-1])
-    return rewriting.replace((node, 0), result)
-
-
-def _slice(rewriting: Rewriting, source: Place, at: int, shape: tuple[int, ...], like: Place) -> Place:
-    return rewriting.make("slice_axis", [source], like, shape, axis=len(shape) - 1, begin=at, end=at + 1)
-
-
 RULES: Rules = {
     "_npi_where": [from_end],
     "Cast": [cast_mask],
     "sum": [sum_of_products],
-    "max": [few_compared],
-    "min": [few_compared],
 }
