@@ -176,3 +176,13 @@ def test_empty_optional_has_no_element() -> None:
     with pytest.raises(OnnxImportError, match="empty optional"):
         prepared.run({"x": None})
     assert prepared.run({"x": TENSORS[0][0, :2]})[0].tolist() == [0, 1]
+
+
+def test_reverse_sequence_of_another_number_of_steps() -> None:
+    """The number of steps is no constant of the symbol, which would have MXNet read beyond fewer of them."""
+    texts = set()
+    for steps in (3, 7):
+        prepared = check("ReverseSequence", [np.arange(steps * 2.0).reshape(steps, 2), np.array([9, 2])], known=[1])
+        (stage,) = prepared.program.last[0].stages
+        texts.add((stage.text, *map(str, stage.constants.values())))
+    assert len(texts) == 1
