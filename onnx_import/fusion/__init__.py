@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onnx_import.fusion import activations, biases, channels, layouts, ranges, reductions, scalars
+from onnx_import.fusion import activations, biases, channels, layouts, pixels, ranges, reductions, scalars
 from onnx_import.fusion.rewriting import Place, Rewriting, Rules
 from onnx_import.nd.value import TapeNode
 
 PHASES: list[list[Rules]] = [
-    [layouts.RULES, scalars.RULES, biases.RULES, activations.RULES, ranges.RULES],
+    [layouts.RULES, scalars.RULES, biases.RULES, activations.RULES, ranges.RULES, pixels.RULES],
     [channels.RULES, reductions.RULES],
 ]
 """Rules by the MXNet operator that they look at; those of a phase come when none of the one before applies any more."""

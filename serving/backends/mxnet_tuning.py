@@ -24,6 +24,8 @@ MOST_AXES = 5
 """Of tensors that oneDNN's activations take."""
 BLOCK = 8
 """Channels that oneDNN keeps side by side at least."""
+LAID_OUT = ("Convolution", "Pooling", "Activation", "LeakyReLU", "BatchNorm", "clip", GATE)
+"""Operators that leave their result in oneDNN's layout: from the plain one a BatchNorm gains nothing."""
 EPSILON = 1e-5
 
 
@@ -103,8 +105,8 @@ def _scales(graph: dict[str, Any]) -> dict[int, list[list[int]]]:
         if node["op"] != "broadcast_mul":
             continue
         value, factors = (nodes[entry[0]] for entry in node["inputs"])
-        is_absorbed = value["op"] in ("Convolution", "FullyConnected", "Deconvolution") and readers[node["inputs"][0][0]] < 2
-        if factors["op"] != "null" and value["op"] != "null" and not is_absorbed:
+        is_absorbed = value["op"] == "Convolution" and readers[node["inputs"][0][0]] < 2
+        if factors["op"] != "null" and value["op"] in LAID_OUT and not is_absorbed:
             found[number] = node["inputs"]
     return found
 
