@@ -77,7 +77,8 @@ def _lower_node(node: Node, scope: Scope) -> list[Problem]:
     inputs = [scope[name] if name else None for name in node.inputs]
     outputs: Any = MISSING
     problems: list[Problem] = []
-    if not any(value is MISSING for value in inputs):
+    captured = (scope[name] for graph in node.graphs() for name in graph.captures())
+    if not any(value is MISSING for value in (*inputs, *captured)):
         while inputs and inputs[-1] is None:
             inputs.pop()
         try:

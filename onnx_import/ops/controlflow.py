@@ -1,7 +1,8 @@
 """If, Loop and Scan. A branch is chosen, and a loop of known length unrolled, while the graph is traced.
 
 A loop whose condition depends on data runs its body as a program of its own, one call an iteration: the body's traces are
-remembered, so that an iteration costs a pass. What it captures from around it is handed in as further inputs.
+remembered, so that an iteration costs a pass. What it captures from around it is handed in as further inputs, or is a constant
+of the body where it is one of the trace.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 
 from onnx_import import nd
 from onnx_import.errors import InvalidInput, Unsupported
-from onnx_import.graph import Graph, Type, ValueInfo
+from onnx_import.graph import Graph, Tensor, Type, ValueInfo
 from onnx_import.lower import subgraph
 from onnx_import.nd import Value
 from onnx_import.nd.tape import current
@@ -139,9 +140,12 @@ def _stack(rows: list[Value], info: ValueInfo, axis: int) -> Value:
 def _run_loop(trips: Value | None, condition: Value | None, states: list[Any], body: Graph) -> tuple[Any, ...]:
     """A loop whose length only the run can tell, as one call."""
     scope = current().scope
-    captured = sorted(body.captures())
-    outer = [scope[name] for name in captured]
-    runner = _Loop(body, captured, [_dtypes(value) for value in (*states, *outer)], len(states))
+    around = {name: scope[name] for name in sorted(body.captures())}
+    constants = {name: Tensor(v.dtype, v.data) for name, v in around.items() if isinstance(v, Value) and v.data is not None}
+    captured = [name for name in around if name not in constants]
+    outer = [around[name] for name in captured]
+    inner = Graph(body.nodes, body.inputs, body.outputs, {**body.initializers, **constants})
+    runner = _Loop(inner, captured, [_dtypes(value) for value in (*states, *outer)], len(states))
     outputs: list[Any] = [(None, "")] * (len(body.outputs) - 1)  # the body may declare no dtypes
     return tuple(nd.host(runner, [trips, condition, *states, *outer], outputs))
 

@@ -336,3 +336,21 @@ def test_errors_of_runs_name_the_node() -> None:
     assert program.run({"x": np.array(["1"])})[0].tolist() == [1]
     with pytest.raises(InvalidInput, match=r"^Cast \(reader\): 'b'"):
         program.run({"x": np.array(["b"])})
+
+
+@pytest.mark.parametrize("op_type", ["If", "Loop"])
+def test_problems_behind_a_capture(op_type: str) -> None:
+    """A graph inside a node that reads what could not be lowered is passed over like any other reader of it."""
+    nodes = [Node("Nonsense", ["x"], ["a"], name="first"), Node("ReduceSum", ["x"], ["sum"], {"keepdims": 0}, since=1)]
+    inner = [Node("Add", ["a", "x"], ["b"], since=14), Node("Greater", ["sum", "sum"], ["on"], since=13)]
+    branch = Graph(inner, [], [info("b")])
+    body = Graph(inner, [info("i", "int64", ()), info("c", "bool", ())], [info("on", "bool"), info("b")])
+    nodes.append(Node("Greater", ["sum", "sum"], ["c"], since=13))
+    nodes.append(
+        Node("If", ["c"], ["y"], {"then_branch": branch, "else_branch": branch}, since=13)
+        if op_type == "If"
+        else Node("Loop", ["", "c"], ["y"], {"body": body}, since=13)
+    )
+    with pytest.raises(UnsupportedModel) as raised:
+        Program(Graph(nodes, [info("x", shape=(4, 3))], [info("y")])).run({"x": np.ones((4, 3), np.float32)})
+    assert [problem.node for problem in raised.value.problems] == ["first"]
