@@ -10,9 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onnx_import.nd.elementwise import add, cast, less, where, zeros
+from onnx_import.nd.elementwise import add, cast, less, maximum, minimum, where, zeros
 from onnx_import.nd.linear import matmul
-from onnx_import.nd.shaping import concatenate, expand, expand_dims, flip, full_like, reshape, slice_axis, split, transpose
+from onnx_import.nd.reducing import reduce_sum
+from onnx_import.nd.shaping import (
+    concatenate,
+    expand,
+    expand_dims,
+    flip,
+    full_like,
+    reshape,
+    slice_axis,
+    slices,
+    split,
+    transpose,
+)
 from onnx_import.nd.tape import emit, emit_many
 from onnx_import.nd.value import Value, constant
 
@@ -96,4 +108,12 @@ def turned_around(x: Value, lengths: Value | None) -> Value:
     """Each sequence back to front within its length."""
     if lengths is None or 0 in x.shape:
         return flip(x, 0)
+    # MXNet reads past the ends for a length that is too large, or negative.
+    lengths = maximum(minimum(lengths, _steps(x, lengths.dtype)), constant(np.array(0, lengths.carrier), lengths.dtype))
     return emit("SequenceReverse", [x, cast(lengths, "float32")], x.shape, x.dtype, use_sequence_length=True)
+
+
+def _steps(x: Value, dtype: str) -> Value:
+    """How many steps there are, counted: a constant would be wrong when the symbol is bound to another number of them."""
+    one = slices(x, [range(x.shape[0]), *[range(1)] * (x.rank - 1)])
+    return reduce_sum(cast(full_like(reshape(one, (x.shape[0],)), 1), dtype), [0], keepdims=False)

@@ -114,19 +114,7 @@ def reverse_sequence(x: Value, lengths: Value, *, batch_axis: int, time_axis: in
     if x.dtype == "bool":
         bytes_ = reverse_sequence(nd.cast(x, "uint8"), lengths, batch_axis=batch_axis, time_axis=time_axis)
         return nd.cast(bytes_, "bool")
-    by_time = nd.transpose(x, axes)
-    # MXNet reads past the end for a length that is too large.
-    lengths = nd.maximum(nd.minimum(lengths, _steps(by_time)), nd.constant(np.int64(0)))
-    reversed_ = nd.emit("SequenceReverse", [by_time, lengths], by_time.shape, x.dtype, use_sequence_length=True)
-    return nd.transpose(reversed_, axes)
-
-
-def _steps(by_time: Value) -> Value:
-    """How many steps there are, counted: a constant would be wrong when the symbol is bound to another number of them."""
-    if 0 in by_time.shape:
-        return nd.constant(np.int64(by_time.shape[0]))
-    one = nd.slices(by_time, [range(by_time.shape[0]), *[range(1)] * (by_time.rank - 1)])
-    return nd.reduce_sum(nd.cast(nd.full_like(nd.reshape(one, (by_time.shape[0],)), 1), "int64"), [0])
+    return nd.transpose(nd.turned_around(nd.transpose(x, axes), lengths), axes)
 
 
 @op("Optional", since=15)

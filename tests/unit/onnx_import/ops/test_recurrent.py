@@ -178,3 +178,19 @@ def test_states_of_other_rows_are_refused(op: str) -> None:
     inputs = network(op, "forward")
     inputs[5] = numbers(1, BATCH + 1, SIZE)
     assert "does not fit" in check_refused(op, inputs, {"hidden_size": SIZE})
+
+
+@pytest.mark.parametrize("direction", ["reverse", "bidirectional"])
+@pytest.mark.parametrize(("op", "gates"), [("RNN", 1), ("GRU", 3), ("LSTM", 4)])
+def test_lengths_beyond_the_sequence_count_as_all_of_it(op: str, gates: int, direction: str) -> None:
+    """Nothing outside of the input is read for them, or for negative ones."""
+    ways = 1 + (direction == "bidirectional")
+    shapes = (3, 2, 4), (ways, gates * 5, 4), (ways, gates * 5, 5)
+    x, *weights = (np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32) for shape in shapes)
+    attributes = {"hidden_size": 5, "direction": direction}
+    answers = []
+    for lengths in ([3, 0], [100_000, -3]):
+        inputs = [x, *weights, None, np.array(lengths, np.int32)]
+        model = node_model(op, inputs, attributes, opset=14, domain="", outputs=1)
+        answers.append(backend.prepare(model).run([each for each in inputs if each is not None])[0])
+    np.testing.assert_array_equal(*answers)
