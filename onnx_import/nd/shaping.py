@@ -16,6 +16,7 @@ from onnx_import.dtypes import CARRIERS, Array
 from onnx_import.errors import InvalidInput
 from onnx_import.nd.elementwise import all_known, cast
 from onnx_import.nd.tape import emit, host
+from onnx_import.nd.turned import turned
 from onnx_import.nd.value import MOST_KNOWN, Value, constant, fitting
 
 __all__ = [
@@ -138,7 +139,9 @@ def transpose(value: Value, axes: Sequence[int]) -> Value:
     # Where only axes of size 1 change their places; but the first may be of one row by chance.
     if moving == sorted(moving) and (value.node is None or not axes or axes[0] == 0):
         return reshape(value, shape)
-    if value.data is None and value.rank > MOST_AXES and value.dtype in CARRIERS:
+    if value.data is not None:
+        return constant(turned(value.data, axes), value.dtype)
+    if value.rank > MOST_AXES and value.dtype in CARRIERS:
         return _transpose_many(value, axes)
     return moved(value, shape, lambda array: array.transpose(axes), "transpose", axes=tuple(axes))
 
