@@ -110,12 +110,12 @@ def ladder(model: Any, batch: int = 1) -> Iterator[dict[str, int]]:
     seen: list[dict[str, int]] = []
     for space, length in RUNGS:
         sizes = {name: {"batch": batch, "space": space, "length": length}[kind] for name, kind in dims.items()}
-        if sizes not in seen and (not seen or _largest(model, sizes) <= MOST_ELEMENTS):
+        if sizes not in seen and (not seen or largest(model, sizes) <= MOST_ELEMENTS):
             seen.append(sizes)
             yield sizes
 
 
-def _largest(model: Any, sizes: Mapping[str, int]) -> int:
+def largest(model: Any, sizes: Mapping[str, int]) -> int:
     """Elements of the largest input: of two axes of sound's length it would fill the memory."""
     return max((math.prod(_sizes(info, _innermost(info.type), sizes)) for info in inputs_of(model)), default=0)
 

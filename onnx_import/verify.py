@@ -39,6 +39,8 @@ TOLERANCES = {
 
 QUANTIZING = {"QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"}
 RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
+MOST_GROWTH = 16
+"""How much larger the second case's inputs may be: what takes few sizes is asked for all of them, and large ones take long."""
 FLOOR = 5e-2
 """The least magnitude that absolute tolerance counts with: an output of zeros has none of its own."""
 
@@ -136,7 +138,9 @@ def cases(
     yield feeds, answers
     if seeds.open_dims(model):
         # Another size of every open dimension, unless the one that was taken is the last there is.
-        _, feeds, answers = _first_taken(model, judge, [*rungs[at + 1 :], rungs[at]], (3, seed + 1), skipped)
+        most = seeds.largest(model, rungs[at]) * MOST_GROWTH
+        others = [rung for rung in rungs[at + 1 :] if seeds.largest(model, rung) <= most]
+        _, feeds, answers = _first_taken(model, judge, [*others, rungs[at]], (3, seed + 1), skipped)
         yield feeds, answers
 
 
