@@ -137,6 +137,17 @@ def _feeds_convolutions(rewriting: Rewriting, node: TapeNode) -> bool:
     return is_read and not rewriting.is_head((node, 0))
 
 
+def norm_of_branch(rewriting: Rewriting, node: TapeNode) -> bool:
+    """A BatchNorm is a filter a channel where others too read its convolution: MXNet 1.9.1 fails to bind most such graphs."""
+    place = node.inputs[0]
+    arrays = [array_of(part) for part in node.inputs[1:]]
+    if node_of(place, "Convolution") is None or rewriting.is_private(place) or any(array is None for array in arrays):
+        return False
+    gamma, beta, mean, variance = (np.asarray(array, np.float64) for array in arrays)
+    factor = gamma / np.sqrt(variance + float(node.attrs["eps"]))
+    return rewriting.replace((node, 0), scale_channels(rewriting, place, (node, 0), factor, beta - mean * factor))
+
+
 def fill_block(rewriting: Rewriting, node: TapeNode) -> bool:
     """Zero channels between convolutions around a pooling, up to full blocks: oneDNN pools those alone well."""
     shape = shape_of((node, 0))
@@ -234,6 +245,7 @@ RULES: Rules = {
     **{name: [line] for name in (*SUMS, *PRODUCTS, *DIFFERENCES, *QUOTIENTS, *scalars.OPERATORS)},
     "Pooling": [fill_block],
     "hard_sigmoid": [hard_sigmoid],
+    "BatchNorm": [norm_of_branch],
 }
 RULES["elemwise_add"] = [prelu, line]
 RULES["elemwise_mul"] = [line, product]

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from onnx_import.graph import Graph
+from onnx_import.passes import batch_norms, constants, unused
 
-PASSES: list[tuple[str, Callable[[Graph], bool]]] = []
+PASSES: list[tuple[str, Callable[[Graph], bool]]] = [
+    ("constants", constants.run),
+    ("batch norms", batch_norms.run),
+    ("unused", unused.run),
+]
 """Names and functions; a function changes the graph in place and says whether it did."""
 
 

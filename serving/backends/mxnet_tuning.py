@@ -24,7 +24,7 @@ MOST_AXES = 5
 """Of tensors that oneDNN's activations take."""
 BLOCK = 8
 """Channels that oneDNN keeps side by side at least."""
-LAID_OUT = ("Convolution", "Pooling", "Activation", "LeakyReLU", "BatchNorm", "clip", GATE)
+LAID_OUT = ("Pooling", "Activation", "LeakyReLU", "BatchNorm", "clip", GATE)
 """Operators that leave their result in oneDNN's layout: from the plain one a BatchNorm gains nothing."""
 EPSILON = 1e-5
 
@@ -97,16 +97,15 @@ def _do_fit_scale(graph: dict[str, Any], inputs: list[list[int]], shapes: dict[s
 def _scales(graph: dict[str, Any]) -> dict[int, list[list[int]]]:
     """By the number of a broadcast product: what is scaled, and the factors, which are computed.
 
-    A BatchNorm that alone reads a convolution becomes part of it when the symbol is bound, with the factors of the first
-    pass for good: what is scaled must be something else, or be read by others too.
+    What is scaled must be no convolution: a BatchNorm becomes part of it when the symbol is bound, with the factors of the
+    first pass for good, or, where others read it too, such a symbol may not bind at all.
     """
-    nodes, readers, found = graph["nodes"], _readers(graph), {}
+    nodes, found = graph["nodes"], {}
     for number, node in enumerate(nodes):
         if node["op"] != "broadcast_mul":
             continue
         value, factors = (nodes[entry[0]] for entry in node["inputs"])
-        is_absorbed = value["op"] == "Convolution" and readers[node["inputs"][0][0]] < 2
-        if factors["op"] != "null" and value["op"] in LAID_OUT and not is_absorbed:
+        if factors["op"] != "null" and value["op"] in LAID_OUT:
             found[number] = node["inputs"]
     return found
 

@@ -54,3 +54,13 @@ def test_a_product_of_convolutions_has_its_channels_last() -> None:
     nodes = "a = Conv(x, w) b = Conv(x, v) y = Mul(a, b)"
     found = fused(IMAGE, nodes, weights, {"x": numbers(2, 3, 9, 9)})
     assert found == {"Convolution": 2, "transpose": 3, "elemwise_mul": 1}
+
+
+@pytest.mark.parametrize("last", ["y = Add(c, n)", "r = Relu(n) y = Mul(r, c)", "y = Sub(n, c)"])
+def test_a_batch_norm_beside_other_readers_of_its_convolution(last: str) -> None:
+    """MXNet fails to bind it as such."""
+    weights = {name: abs(numbers(4, seed=seed)) + 0.5 for seed, name in enumerate("sbmv")}
+    weights["w"] = numbers(4, 3, 2, 2, seed=5)
+    found = fused(IMAGE, f"c = Conv(x, w) n = BatchNormalization(c, s, b, m, v) {last}", weights, {"x": numbers(2, 3, 9, 9)})
+    assert found["Convolution"] == 2
+    assert found["BatchNorm"] == 0
