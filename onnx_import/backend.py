@@ -8,6 +8,7 @@ from typing import Any
 import onnx
 from onnx.backend.base import Backend, BackendRep
 
+from onnx_import import passes
 from onnx_import.graph import Graph
 from onnx_import.loader import load
 from onnx_import.program import Program
@@ -36,7 +37,7 @@ class MXNetBackend(Backend):
     def prepare(cls, model: onnx.ModelProto, device: str = "CPU", **kwargs: Any) -> Prepared:
         """A model that `run` runs; UnsupportedModel lists every node that cannot be converted."""
         super().prepare(model, device, **kwargs)
-        return Prepared(read(load(model)))
+        return Prepared(passes.run(read(load(model)))[0])
 
     @classmethod
     def run_node(
@@ -70,4 +71,4 @@ is_compatible = MXNetBackend.is_compatible
 
 def open_file(path: str) -> Any:
     """A function of {input name: array} that gives the outputs of a model file in order."""
-    return Prepared(read(load(path))).run
+    return Prepared(passes.run(read(load(path)))[0]).run

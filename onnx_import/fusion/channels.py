@@ -219,7 +219,7 @@ def _region(rewriting: Rewriting, start: TapeNode) -> tuple[list[TapeNode], list
 
 def _has_weights(node: TapeNode) -> bool:
     """Whether it is a convolution of all channels whose weights may be made larger."""
-    if node.op != "Convolution" or int(node.attrs["num_group"]) != 1:
+    if node.op != "Convolution" or int(node.attrs.get("num_group", "1")) != 1:
         return False
     arrays = [array_of(place) for place in node.inputs[1:]]
     return all(array is not None and array.size <= LARGEST for array in arrays)
@@ -238,7 +238,7 @@ def _is_blind(node: TapeNode) -> bool:
 
 def _is_depthwise(node: TapeNode) -> bool:
     channels = shape_of(node.inputs[0])[1]
-    return int(node.attrs["num_group"]) == channels == int(node.attrs["num_filter"]) > 1
+    return int(node.attrs.get("num_group", "1")) == channels == int(node.attrs["num_filter"]) > 1
 
 
 RULES: Rules = {

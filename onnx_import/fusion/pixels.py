@@ -20,7 +20,7 @@ def focus(rewriting: Rewriting, node: TapeNode) -> bool:
     """A convolution of slices with steps, laid side by side as channels, is one with a larger kernel and these strides."""
     joined, weight = node_of(node.inputs[0], "Concat"), array_of(node.inputs[1])
     is_simple = (
-        node.attrs["num_group"] == "1"
+        node.attrs.get("num_group", "1") == "1"
         and _ints(node.attrs["stride"]) == [1, 1]
         and set(_ints(node.attrs.get("dilate", ""))) <= {1}
     )
