@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from onnx_import.errors import Unsupported
 from onnx_import.nd.elementwise import (
     absolute,
     add,
@@ -61,6 +62,8 @@ LARGEST_POWER = 127
 
 def round_to(value: Value, dtype: str, *, saturate: bool) -> Value:
     """Numbers rounded to the nearest of a format, ties to even; what is too large becomes the largest, or infinite or NaN."""
+    if dtype not in FORMATS:
+        raise Unsupported(f"rounds to {dtype}")
     kind = FORMATS[dtype]
     wide = cast(value, "float64")
     size = absolute(wide)

@@ -310,8 +310,10 @@ def pad(value: Value, before: Sequence[int], after: Sequence[int], number: float
         return value
     shape = [size + a + b for size, (a, b) in zip(value.shape, widths, strict=True)]
     if 0 in value.shape:
+        fitting(shape)
         return constant(np.full(shape, number, CARRIERS.get(value.dtype, object)), value.dtype)
     if value.data is not None or value.dtype not in CARRIERS:
+        fitting(shape)
         return moved(value, shape, lambda array: np.pad(array, widths, constant_values=number), "Pad")
     # MXNet's operator pads images: four axes or five, not the first two, and floats only.
     is_float = value.carrier in ("float32", "float64")

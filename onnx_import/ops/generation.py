@@ -84,7 +84,8 @@ def trilu(x: Value, diagonal: Value | None = None, *, upper: int) -> Value:
     """What is on one side of a diagonal of the last two axes; 0 on the other."""
     if x.rank < 2:
         raise InvalidInput(f"Trilu of {x.rank} axes")
-    k = 0 if diagonal is None else int(nd.scalar(diagonal))
+    reach = sum(x.shape[-2:])  # no diagonal is farther off, and numpy takes no number of 64 bits
+    k = 0 if diagonal is None else min(max(int(nd.scalar(diagonal)), -reach), reach)
     below = np.tri(x.shape[-2], x.shape[-1], k - 1 if upper else k, bool)
     nothing = nd.constant(np.array("", object), "string") if x.dtype == "string" else nd.zeros((), x.dtype)
     return where(nd.constant(~below if upper else below), x, nothing)

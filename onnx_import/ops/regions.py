@@ -123,7 +123,7 @@ def _points(start: Value, width: Value, sizes: Grid, ratio: int) -> tuple[Value,
         most = ratio
     else:
         counts = nd.unary("ceil", width, np.ceil)
-        most = min(max(int(nd.known(counts).max()), 1), LARGEST)
+        most = int(np.nan_to_num(nd.known(counts), nan=1, posinf=LARGEST).clip(1, LARGEST).max())
     step = nd.constant(np.arange(most).reshape(1, most), "float64")
     inner = nd.minimum(nd.cast(step, start.dtype), nd.subtract(counts, nd.number(1.0, counts)))
     part = nd.divide(nd.multiply(nd.add(inner, nd.number(0.5, inner)), width), counts)

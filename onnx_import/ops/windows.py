@@ -6,6 +6,7 @@ import numpy as np
 
 from onnx_import import nd
 from onnx_import.dtypes import ONNX_NAMES, Array
+from onnx_import.errors import InvalidInput
 from onnx_import.nd import Value
 from onnx_import.ops.casting import cast_to
 from onnx_import.registry import op
@@ -44,9 +45,15 @@ def mel_weight_matrix(
 ) -> Value:
     """One triangle a mel bin over the bins of a spectrogram, from the frequency `lower` to `upper`."""
     count, length, rate = (int(nd.scalar(value)) for value in (num_mel_bins, dft_length, sample_rate))
-    nd.fitting((count + 2, length // 2 + 1))
-    edges = _mel_edges(count, float(nd.scalar(lower)), float(nd.scalar(upper)))
-    bins = ((length + 1) * edges // rate).astype(int)
+    nd.fitting((count, length // 2 + 1))
+    low, high = float(nd.scalar(lower)), float(nd.scalar(upper))
+    if rate <= 0 or low < 0 or high < 0:
+        raise InvalidInput(f"frequencies from {low} to {high} of {rate} samples a second")
+    edges = _mel_edges(count, low, high)
+    places = (length + 1) * edges // rate
+    if not ((places >= 0) & (places <= length // 2)).all():
+        raise InvalidInput(f"frequencies from {edges[0]} to {edges[-1]} are not those of {length} samples, {rate} a second")
+    bins = places.astype(int)
     matrix = np.zeros((length // 2 + 1, count))
     for column, (left, centre, right) in enumerate(zip(bins, bins[1:], bins[2:], strict=False)):
         if left == centre:

@@ -132,3 +132,9 @@ def test_identity() -> None:
     check("Identity", [np.array([[1, 2]], np.int16)])
     check("Identity", [np.array(["a"], object)])
     check("Identity", [[np.array([1.0], np.float32), np.array([2.0], np.float32)]])
+
+
+def test_trilu_of_any_diagonal() -> None:
+    """Also of one that no C integer holds."""
+    for place in (np.iinfo(np.int64).min, np.iinfo(np.int64).max):
+        check("Trilu", [np.ones((2, 3), np.float32), np.array(place)], want=[np.full((2, 3), place < 0, np.float32)])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from onnx_import.dtypes import ONNX_NUMBERS, bounds, is_integer, true_dtype
-from tests.unit.onnx_import.checking import check
+from tests.unit.onnx_import.checking import check, check_refused
 
 INTEGERS = ("int8", "uint8", "int16", "uint16", "int4", "uint4", "int2", "uint2")
 FLOATS = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float4_e2m1fn")
@@ -95,3 +95,9 @@ def test_empty() -> None:
     """Nothing to quantise gives nothing."""
     check("QuantizeLinear", [np.zeros((0, 3), np.float32), np.float32(0.5).reshape(()), np.uint8(1).reshape(())])
     check("DequantizeLinear", [np.zeros((2, 0), np.int8), np.float32(0.5).reshape(())])
+
+
+def test_powers_of_two_are_refused_where_they_are_a_result() -> None:
+    """Numbers of every sign have none to be rounded to."""
+    inputs = [np.array([1, -2], np.int8), np.array(2, true_dtype("float8_e8m0fnu"))]
+    check_refused("DequantizeLinear", inputs, opset=25)

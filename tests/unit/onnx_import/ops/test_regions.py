@@ -92,3 +92,11 @@ def test_roi_align_survives_any_box(coordinates: str) -> None:
         inputs = [_images(), np.array([box], np.float32), np.array([item])]
         with pytest.raises(InvalidInput):
             backend.prepare(node_model("RoiAlign", inputs, attributes, opset=None, domain="", outputs=1)).run(inputs)
+
+
+def test_roi_align_of_boxes_that_are_nowhere() -> None:
+    """Corners that are no numbers give some answer of the right shape and end nothing."""
+    inputs = [np.ones((1, 1, 3, 3), np.float32), np.array([[np.nan, 0, 2, np.inf]], np.float32), np.array([0])]
+    for mode in ("avg", "max"):
+        model = node_model("RoiAlign", inputs, {"mode": mode}, opset=None, domain="", outputs=1)
+        assert backend.prepare(model).run(inputs)[0].shape == (1, 1, 1, 1)

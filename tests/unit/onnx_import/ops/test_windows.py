@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.unit.onnx_import.checking import check
+from tests.unit.onnx_import.checking import check, check_refused
 
 
 @pytest.mark.parametrize("op", ["HannWindow", "HammingWindow", "BlackmanWindow"])
@@ -25,3 +25,12 @@ def test_mel_weights(bins: int, length: int, rate: int, low: float, high: float)
     """Triangles as the evaluator draws them."""
     limits = [np.array(low, np.float32), np.array(high, np.float32)]
     check("MelWeightMatrix", [np.array(bins), np.array(length), np.array(rate), *limits], {})
+
+
+@pytest.mark.parametrize(
+    "numbers", [(8, 16, 0, 0.0, 4.0), (8, 16, 8192, 0.0, 90000.0), (8, 16, 8192, -900.0, 10.0), (-1, 16, 8192, 0.0, 10.0)]
+)
+def test_mel_weights_of_no_spectrogram_are_refused(numbers: tuple[float, ...]) -> None:
+    """No rate, frequencies that samples of this rate do not have, less than no bins."""
+    limits = [np.array(each, np.float32) for each in numbers[3:]]
+    check_refused("MelWeightMatrix", [*[np.array(int(each)) for each in numbers[:3]], *limits])
