@@ -11,6 +11,8 @@ from onnx_import.dtypes import Array
 from onnx_import.graph import Graph, Node, Tensor
 
 FOLDED = ("float32", "float64")
+LARGEST = 1 << 18
+"""Elements of filters that are worth a copy in memory: oneDNN folds those of others when it binds them."""
 
 
 def run(graph: Graph) -> bool:
@@ -46,7 +48,7 @@ def _fold(graph: Graph, maker: Node, node: Node) -> bool:
         return False
     weight, *statistics = [graph.initializers[name] for name in (maker.inputs[1], *node.inputs[1:5])]
     old = graph.initializers[maker.inputs[2]] if len(maker.inputs) > 2 and maker.inputs[2] else None
-    if weight.dtype not in FOLDED or any(part.dtype != weight.dtype for part in statistics):
+    if weight.data.size > LARGEST or weight.dtype not in FOLDED or any(part.dtype != weight.dtype for part in statistics):
         return False
     scale, shift, mean, variance = (part.data.astype(np.float64) for part in statistics)
     epsilon = node.attributes.get("epsilon")
