@@ -88,7 +88,7 @@ def fitting(shape: Iterable[int], most: int = MOST_KNOWN) -> None:
     sizes = [int(size) for size in shape]
     if min(sizes, default=0) < 0:
         raise InvalidInput(f"no tensor has the shape {sizes}")
-    if math.prod(sizes) > most:
+    if max(sizes, default=0) > most or math.prod(sizes) > most:
         raise InvalidInput(f"a tensor of shape {sizes} would have more than {most} elements")
 
 

@@ -58,13 +58,17 @@ def _mean(x: Value, boxes: Value, items: Value, bins: Grid, how: tuple[int, bool
     starts, ends = nd.slice_axis(boxes, 1, 0, 2), nd.slice_axis(boxes, 1, 2, 4)
     is_turned = nd.less(ends, starts)
     if ratio <= 0:
-        extents = nd.cast(nd.maximum(nd.subtract(ends, starts), nd.number(0.0, starts)), "int64")
+        ends = nd.maximum(ends, starts)
+        extents = nd.cast(nd.subtract(ends, starts), "int64")
         # MXNet makes room for every point of the largest box.
         ends = nd.add(ends, nd.cast(nd.subtract(nd.checked(extents, LARGEST), extents), ends.dtype))
     low, high = nd.minimum(starts, ends), nd.maximum(starts, ends)
     if is_shifted:
-        is_empty = nd.less(nd.subtract(high, low), nd.number(TINY, low))
-        high = nd.where(is_empty, nd.add(low, nd.number(2 * TINY, low)), high)
+        least = nd.maximum(nd.number(TINY, low), nd.multiply(nd.absolute(low), nd.number(TINY, low)))
+        is_empty = nd.less(nd.subtract(high, low), least)
+        if ratio <= 0:  # it has no points, wherever it is; far off its least extent would have many
+            low, least = nd.where(is_empty, nd.number(0.0, low), low), nd.number(TINY, low)
+        high = nd.where(is_empty, nd.add(low, nd.add(least, least)), high)
     else:
         low, high = starts, ends
     rows = nd.concatenate([nd.cast(nd.expand_dims(items, [1]), x.dtype), low, high], 1)

@@ -84,10 +84,10 @@ def _pad(x: Value, widths: Widths, mode: str, number: Any) -> Value:
     if mode == "constant":
         inner = _crop(x, widths)
         return nd.pad(inner, [max(before, 0) for before, _ in widths], [max(after, 0) for _, after in widths], number)
-    if 0 in x.shape and any(before > 0 or after > 0 for before, after in widths):
-        raise InvalidInput(f"nothing of an empty tensor can be repeated around it (mode {mode})")
     # Widths that are negative take away what other axes' mirror images are made of, so that they go first.
     x = _crop(x, widths)
+    if 0 in x.shape and any(before > 0 or after > 0 for before, after in widths):
+        raise InvalidInput(f"nothing of an empty tensor can be repeated around it (mode {mode})")
     for axis, (before, after) in enumerate(widths):
         if before > 0 or after > 0:
             x = _repeat_border(x, axis, max(before, 0), max(after, 0), mode)

@@ -100,3 +100,14 @@ def test_roi_align_of_boxes_that_are_nowhere() -> None:
     for mode in ("avg", "max"):
         model = node_model("RoiAlign", inputs, {"mode": mode}, opset=None, domain="", outputs=1)
         assert backend.prepare(model).run(inputs)[0].shape == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("ratio", [0, 2])
+def test_roi_align_of_boxes_without_extent(ratio: int) -> None:
+    """Wherever they are: MXNet's operator ends the process for a box that rounding leaves none. One turned around is as harmless."""
+    places = [0, 3, 40, 3e4, 1e9, -1e30]
+    boxes = np.array([*[[place, 0, place, 2] for place in places], [1e30, 0, 2, 2]], np.float32)
+    inputs = [np.ones((1, 1, 4, 4), np.float32), boxes, np.zeros(len(boxes), np.int64)]
+    model = node_model("RoiAlign", inputs, {"sampling_ratio": ratio}, opset=None, domain="", outputs=1)
+    answers = backend.prepare(model).run(inputs)[0].ravel()
+    assert answers[:-1] == pytest.approx([bool(ratio) * (place in (0, 3)) for place in places], abs=1e-4)

@@ -168,6 +168,8 @@ def test_pad_refuses_what_does_not_fit() -> None:
     check_refused("Pad", [_array((2, 2)), _ints(1, 0, 0)])
     check_refused("Pad", [_array((2, 2)), _ints(1, 0, 0, 0)], {"mode": "mirror"})
     check_refused("Pad", [np.zeros((0, 2), np.float32), _ints(1 << 60, 0, 0, 1 << 60)])
+    check_refused("Pad", [np.zeros((0, 2), np.float32), _ints(0, 0, 0, 1 << 60)])
+    check_refused("Pad", [_array((2, 2)), _ints(-3, 0, 1, 0)], {"mode": "edge"})
 
 
 @pytest.mark.parametrize("sizes", [(2, 3), (3, 2), (9, 8), (8, 9), (2, 9), (5, 6)], ids=str)
