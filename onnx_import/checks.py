@@ -98,6 +98,8 @@ def names(graph: onnx.GraphProto, outer: tuple[frozenset[str], ...] = ()) -> Non
     initializers = [t.name for t in graph.initializer] + [s.values.name for s in graph.sparse_initializer]
     _once((info.name for info in graph.input), f"an input of {where}")
     _once((info.name for info in graph.output), f"an output of {where}")
+    if not outer and not graph.output:
+        raise InvalidModel(f"{where} has no output: there is nothing that it could answer")
     _once(initializers, f"an initializer of {where}")
     given = {info.name for info in graph.input} | set(initializers)
     makers: dict[str, int] = {}

@@ -21,6 +21,7 @@ from onnx_import.dtypes import true_dtype
 from onnx_import.errors import InvalidInput, InvalidModel, OnnxImportError, Problem, UnsupportedModel
 from onnx_import.graph import Graph, Type, ValueInfo
 from onnx_import.loader import load
+from onnx_import.nd.value import MOST_KNOWN
 from onnx_import.program import Program
 from onnx_import.reader import read
 
@@ -155,6 +156,8 @@ def _lower(program: Program, options: Options) -> tuple[artifact.Lowered, dict[s
     """The graph traced at the first sizes that it takes, and at others to see what its symbol covers; and the feeds used."""
     loose = Program(_with_open_rows(program.graph), program.parameters)
     dims, values = feeds.open_dims(loose.graph), _typed(program.graph, options.values)
+    if feeds.largest(loose.graph, next(feeds.ladder(loose.graph))) > MOST_KNOWN:
+        raise InvalidModel(f"an input of more than {MOST_KNOWN} elements is declared")
     problem: OnnxImportError | None = None
     for sizes in feeds.ladder(loose.graph, batch=1):
         two, rows = ({name: size + more * (dims[name] == "batch") for name, size in sizes.items()} for more in (1, 2))
@@ -166,6 +169,8 @@ def _lower(program: Program, options: Options) -> tuple[artifact.Lowered, dict[s
         except (InvalidInput, InvalidModel) as error:
             problem = problem or error
     assert problem is not None
+    if isinstance(problem, InvalidInput) and not feeds.open_dims(program.graph) and not feeds.has_whole_numbers(program.graph):
+        raise InvalidModel(str(problem)) from problem  # no other sizes or values would help
     raise problem
 
 

@@ -22,6 +22,9 @@ from onnx_import.registry import op
 UNROLLED = 64
 """Iterations of the longest loop that becomes part of the graph around it."""
 
+MOST_TURNS = 2**20
+"""Iterations of the longest loop that is run at all: one whose condition never fails must end in an error."""
+
 
 @op("If", since=1)
 def if_(condition: Value, *, then_branch: Graph, else_branch: Graph) -> tuple[Any, ...]:
@@ -39,6 +42,8 @@ def loop(trips: Value | None, condition: Value | None = None, *states: Any, body
     scanned: list[list[Value]] = [[] for _ in range(len(body.outputs) - 1 - len(states))]
     goes_on, index = condition is None or bool(nd.scalar(condition)), 0
     while goes_on and (count is None or index < count):
+        if index == UNROLLED:  # and its condition does not look at what it computes
+            return _run_loop(trips, condition, list(states), body)
         outputs = subgraph(body, [nd.constant(np.array(index, np.int64)), nd.constant(np.array(True)), *carried])
         carried, index = outputs[1 : 1 + len(states)], index + 1
         for rows, value in zip(scanned, outputs[1 + len(states) :], strict=True):
@@ -180,6 +185,8 @@ class _Loop:
         dtypes = ["int64", "bool", *self._dtypes]
         kinds = [info.type.dtype or "float32" for info in self._ends]
         while goes_on and (trips is None or index < int(trips.reshape(-1)[0])):
+            if index == MOST_TURNS:
+                raise InvalidInput(f"a loop of more than {MOST_TURNS} iterations")
             given = [np.array(index, np.int64), np.array(True), *carried, *outer]
             feeds = {name: _paired(value, kind) for name, value, kind in zip(self._names, given, dtypes, strict=True)}
             results, told = self._program.call(feeds)

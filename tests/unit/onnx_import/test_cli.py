@@ -106,6 +106,12 @@ def test_values_that_decide_shapes(ei: Callable[..., Done], reshape: Path, tmp_p
     assert ei("convert", reshape, tmp_path / "out", "--input-value", "t=[2,2]").err.startswith("ei: the model has no input 't'")
 
 
+def test_mxnet_says_nothing_of_its_own(dense: Path, tmp_path: Path) -> None:
+    """Its engine tells that it starts, at the latest when the process ends."""
+    command = [sys.executable, "-m", "container.cli", "convert", "--no-verify", str(dense), str(tmp_path / "out")]
+    assert subprocess.run(command, capture_output=True, check=True, text=True, timeout=60).stderr == ""
+
+
 @pytest.mark.parametrize("form", ["json", "html"])
 def test_a_report_is_all_that_is_printed(ei: Callable[..., Done], dense: Path, tmp_path: Path, form: str) -> None:
     """`--report` writes one document to stdout."""

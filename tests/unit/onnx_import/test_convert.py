@@ -104,6 +104,18 @@ def test_a_negative_size_is_an_open_one(tmp_path: Path) -> None:
     assert report(tmp_path / "out")["inputs"][0]["shape"] == [2, 4]
 
 
+def test_sizes_that_never_fit_are_the_models_fault(tmp_path: Path) -> None:
+    """Where nothing is open, no other sizes are asked for; and none are made that would fill the memory."""
+    unfit = "agraph (float[2, 4] x) => (float[2, 4] y) <float[5, 4] w> { y = MatMul(x, w) }"
+    model = parser.parse_model(HEAD + unfit)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros((5, 4), np.float32), "w"))
+    with pytest.raises(InvalidModel, match="MatMul"):
+        convert.convert(model, tmp_path / "out")
+    with pytest.raises(InvalidModel, match="elements is declared"):
+        convert.convert(made("agraph (float[1099511627776, 4] x) => (float[N, 4] y) { y = Relu(x) }"), tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
 def test_one_row_is_any_number_of_rows(tmp_path: Path) -> None:
     """A model exported for one row serves more where its graph does not depend on it."""
     convert.convert(made(ROWS.replace("[N,", "[1,")), tmp_path / "out")

@@ -140,10 +140,21 @@ def test_a_broken_graph_is_refused_by_the_name_of_the_node(body: str, said: str)
         (lambda m: m.ClearField("opset_import"), "opset"),
         (lambda m: m.graph.input.append(m.graph.input[0]), "'x' is an input of graph 'g' 2 times"),
         (lambda m: m.graph.output.append(m.graph.output[0]), "'y' is an output"),
+        (lambda m: m.graph.ClearField("output"), "has no output"),
         (lambda m: m.graph.initializer.extend([numpy_helper.from_array(np.ones(1), "w")] * 2), "'w' is an initializer"),
         (lambda m: m.graph.initializer.append(numpy_helper.from_array(np.ones(2), "x")), "x"),
     ],
-    ids=["IR", "opset", "opset -1", "no opset", "inputs", "outputs", "initializers", "initializer of another type"],
+    ids=[
+        "IR",
+        "opset",
+        "opset -1",
+        "no opset",
+        "inputs",
+        "outputs",
+        "no output",
+        "initializers",
+        "initializer of another type",
+    ],
 )
 def test_versions_and_duplicates(change: Change, said: str) -> None:
     """Newer than known, or twice the same name."""

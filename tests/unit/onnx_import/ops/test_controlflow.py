@@ -10,6 +10,8 @@ import pytest
 from onnx import parser
 
 from onnx_import import backend, oracle
+from onnx_import.errors import InvalidInput
+from onnx_import.ops import controlflow
 from onnx_import.stages import SymbolStage
 from tests.unit.onnx_import.checking import compare
 
@@ -91,6 +93,20 @@ def test_loop_by_condition() -> None:
     }"""
     x = np.arange(1, 12, dtype=np.float32)
     run(text, {"x": x}, {"x": x / 100})
+
+
+def test_a_loop_that_does_not_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a trace nor a run goes on for ever, whatever the file says."""
+    text = """agraph (float[N] x) => (float[N] last) {
+      none = Constant<value = bool {1}>()
+      last = Loop (, none, x) <body = b (int64 i, bool go, float[N] s) => (bool on, float[N] t) {
+        on = Identity(go)
+        t = Relu(s)
+      }>
+    }"""
+    monkeypatch.setattr(controlflow, "MOST_TURNS", 200)
+    with pytest.raises(InvalidInput, match="a loop of more than 200 iterations"):
+        backend.prepare(parser.parse_model(HEAD + text)).run({"x": np.ones(3, np.float32)})
 
 
 SCAN = """agraph (float[N] start, float[T, N] xs) => (float[N] last, float[T, N] ys) {
