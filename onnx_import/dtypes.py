@@ -7,12 +7,11 @@ numpy and ml_dtypes name it (`float32`, `bfloat16`, `float8_e4m3fn`, `int4`); `s
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+Array: TypeAlias = "np.ndarray[Any, Any]"
 
 NATIVE = ("float16", "float32", "float64", "uint8", "int8", "int32", "int64", "bool")
 SMALL_FLOATS = (

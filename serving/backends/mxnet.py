@@ -26,7 +26,7 @@ from serving.backends.mxnet_tuning import tuned
 from serving.errors import ModelError
 from serving.invocation import Array, Inputs, Outputs
 from serving.models import params_file, shapes
-from serving.models.layout import Layout
+from serving.models.layout import Layout, is_converted
 from serving.models.signature import Signature, Tensor
 
 log = logging.getLogger("ei.models")
@@ -37,9 +37,9 @@ MAX_BATCH_BYTES = 4 << 20
 
 def load(layout: Layout, signature: Signature | None = None) -> LoadedModel:
     """The model of a layout's symbol and parameters; ModelError where MXNet cannot make one of them."""
-    from serving.backends import mxnet_converted
+    if signature is None and is_converted(layout):
+        from serving.backends import mxnet_converted
 
-    if signature is None and mxnet_converted.is_converted(layout):
         model: LoadedModel = mxnet_converted.load(layout)
         return model
     mx = import_mxnet()

@@ -22,16 +22,11 @@ from serving.backends.mxnet_program import ProgramModel, row_name
 from serving.backends.mxnet_signature import ExactSignature, Port, RowSignature, port
 from serving.errors import ModelError
 from serving.invocation import Inputs, Outputs
-from serving.models.layout import REPORT, Layout
+from serving.models.layout import REPORT, Layout, is_converted
 from serving.models.signature import Tensor
 
 log = logging.getLogger("ei.models")
 PLAIN = {"float16", "float32", "float64", "uint8", "int8", "int32", "int64", "bool"}
-
-
-def is_converted(layout: Layout) -> bool:
-    """Whether a model directory holds an artifact of `ei convert`."""
-    return (layout.directory / REPORT).is_file()
 
 
 def is_program(layout: Layout) -> bool:

@@ -54,6 +54,11 @@ class Layout:
     script: Path | None = None
 
 
+def is_converted(layout: Layout) -> bool:
+    """Whether a model directory holds an artifact of `ei convert`."""
+    return (layout.directory / REPORT).is_file()
+
+
 def detect(directory: Path, program: str = "inference.py", submit_directory: str = "") -> Layout:
     """The layout of this directory; ModelError, in one message, where there is nothing whole to load.
 

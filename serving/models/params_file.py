@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 LIST_MAGIC = 0x112
 V1, V2, V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
@@ -61,7 +60,7 @@ def index(path: Path) -> dict[str, Entry]:
     return dict(zip(names or map(str, range(len(entries))), entries, strict=True))
 
 
-def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+def write(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
     """A params file of arrays by name (`arg:NAME`, `aux:NAME`), as MXNet writes one; no array is copied.
 
     It is in numpy's form, which plain MXNet does not load, only where an array is a scalar or empty: there is no other then.

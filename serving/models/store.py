@@ -19,7 +19,7 @@ from serving.handlers import entry, script_file, tfs_script, user_script
 from serving.handlers.service import Options, compose
 from serving.invocation import Service
 from serving.models import saved_models, shapes
-from serving.models.layout import REPORT, Layout, detect
+from serving.models.layout import Layout, detect, is_converted
 from serving.settings import Settings
 
 log = logging.getLogger("ei.models")
@@ -83,7 +83,7 @@ def _layout_or_none(settings: Settings) -> Layout:
 
 def _is_program(layout: Layout) -> bool:
     """Whether the layout's model is one that `ei convert` wrote and that no single symbol stands for."""
-    if layout.symbol is None or not (layout.directory / REPORT).is_file():
+    if layout.symbol is None or not is_converted(layout):
         return False
     from serving.backends import mxnet_converted
 
