@@ -161,7 +161,8 @@ def _fixed(template: Any) -> Any:
 def write(out: Path, graph: Graph, lowered: Lowered, report: dict[str, Any], pack: bool = False) -> None:
     """Write the artifact to a folder, all of it or nothing; `pack` adds model.tar.gz."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    # A folder that is there may be a mount, or the only place that may be written.
+    part = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out if out.is_dir() else out.parent))
     try:
         _write(part, graph, lowered, report)
         if pack:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,20 @@ def test_nothing_is_left_on_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             convert.convert(made(ROWS), tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
     assert {path.name: path.read_bytes() for path in (tmp_path / "there").iterdir()} == before
+
+
+def test_a_folder_that_is_there_may_be_a_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is moved into it from a folder beside it, which may lie on another disk."""
+    target, move = tmp_path / "mounted", os.replace
+    target.mkdir()
+
+    def within(source: Path, to: Path) -> None:
+        assert target in Path(source).parents
+        move(source, to)
+
+    monkeypatch.setattr(os, "replace", within)
+    convert.convert(made(ROWS), target)
+    assert not [path.name for path in target.iterdir() if path.name.startswith(".")]
 
 
 def test_check() -> None:
