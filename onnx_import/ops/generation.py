@@ -94,7 +94,10 @@ def trilu(x: Value, diagonal: Value | None = None, *, upper: int) -> Value:
 @op("OneHot", since=9)
 def one_hot(indices: Value, depth: Value, values: Value, *, axis: int) -> Value:
     """`values[1]` at each index along a new axis, else `values[0]`; negative indices count from the end."""
-    length = int(nd.scalar(depth))
+    count = nd.scalar(depth)
+    if not math.isfinite(count):
+        raise InvalidInput(f"a depth of {count}")
+    length = int(count)
     nd.fitting((length,))
     axis = nd.normal_axis(axis, indices.rank + 1)
     places = cast_to(indices, "int64")

@@ -11,6 +11,9 @@ from onnx_import.registry import op
 
 Grid = tuple[int, int]
 
+MOST_POINTS = 1 << 27
+"""Numbers at the points of all boxes, which take memory several times."""
+
 TINY = 1e-6
 """The extent that a box of none gets, so that its points are all one."""
 
@@ -99,6 +102,7 @@ def _largest(x: Value, box: Value, items: Value, bins: Grid, how: tuple[int, boo
         width = nd.divide(extent, nd.number(count, extent))
         axes.append(_points(start, width, (size, count), ratio))
     (low_rows, high_rows, down, row_ok), (low_columns, high_columns, right, column_ok) = axes
+    nd.fitting((regions, low_rows.shape[1], low_columns.shape[1], x.shape[1]), MOST_POINTS)
     pixels = nd.reshape(nd.transpose(x, [0, 2, 3, 1]), [x.shape[0] * x.shape[2] * x.shape[3], x.shape[1]])
     first = nd.multiply(nd.reshape(nd.cast(items, "int64"), [regions, 1, 1]), nd.constant(np.int64(x.shape[2] * x.shape[3])))
     is_inside = nd.logical_and(nd.expand_dims(row_ok, [2]), nd.expand_dims(column_ok, [1]))

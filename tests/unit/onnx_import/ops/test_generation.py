@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from onnx_import.errors import OnnxImportError
-from tests.unit.onnx_import.checking import check
+from tests.unit.onnx_import.checking import check, check_refused
 
 
 @pytest.mark.parametrize(
@@ -138,3 +138,9 @@ def test_trilu_of_any_diagonal() -> None:
     """Also of one that no C integer holds."""
     for place in (np.iinfo(np.int64).min, np.iinfo(np.int64).max):
         check("Trilu", [np.ones((2, 3), np.float32), np.array(place)], want=[np.full((2, 3), place < 0, np.float32)])
+
+
+def test_one_hot_of_no_depth_is_refused() -> None:
+    """A depth may be a float, but must be a number."""
+    for depth in (np.inf, np.nan):
+        check_refused("OneHot", [np.array([0]), np.array(depth, np.float32), np.array([0, 1])])

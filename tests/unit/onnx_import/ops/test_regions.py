@@ -111,3 +111,9 @@ def test_roi_align_of_boxes_without_extent(ratio: int) -> None:
     model = node_model("RoiAlign", inputs, {"sampling_ratio": ratio}, opset=None, domain="", outputs=1)
     answers = backend.prepare(model).run(inputs)[0].ravel()
     assert answers[:-1] == pytest.approx([bool(ratio) * (place in (0, 3)) for place in places], abs=1e-4)
+
+
+def test_roi_align_of_too_many_points_is_refused() -> None:
+    """Boxes say how many points are read, so that one could ask for more memory than there is."""
+    inputs = [np.ones((1, 1, 4, 4), np.float32), np.array([[0, 0, 16000, 16000]], np.float32), np.array([0])]
+    check_refused("RoiAlign", inputs, {"mode": "max"})
