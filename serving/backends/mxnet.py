@@ -273,8 +273,9 @@ class SymbolModel:
 
     def _counts(self, row_shapes: dict[str, tuple[int, ...]], rows: int) -> bool:
         """Whether so many rows in are so many rows out, in every output."""
-        # With the parameters' own shapes: what they are added to does not tell them.
-        known = {name: array.shape for name, array in self._args.items() if name not in row_shapes}
+        # A converted model's with the parameters' own shapes: what they are added to does not tell them. Of any other model a
+        # shape that the parameters contradict is found by the first pass, which says so.
+        known = {name: array.shape for name, array in self._args.items() if name not in row_shapes} if self._heads else {}
         fed = {name: (rows, *shape) for name, shape in row_shapes.items()}
         try:
             with numpy_shapes(bool(self._heads)):

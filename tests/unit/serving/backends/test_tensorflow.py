@@ -333,10 +333,15 @@ def test_memory_stays_flat(kind: str) -> None:
     way, count = ways[kind]
     for _ in range(count // 4):
         way()
-    before = resident()
-    for _ in range(count):
-        way()
-    assert resident() - before < 3 << 20
+    grown = []
+    for _ in range(3):  # a leak grows each time; what other tests' objects do to this process, once
+        before = resident()
+        for _ in range(count):
+            way()
+        grown.append(resident() - before)
+        if grown[-1] < 3 << 20:
+            break
+    assert min(grown) < 3 << 20
 
 
 def test_empty_inputs() -> None:
