@@ -31,6 +31,8 @@ def from_object(model: Any, options: Options) -> Any:
     import tensorflow as tf
     from tf2onnx.convert import from_function
 
+    from onnx_import.frameworks.tensorflow_ops import inlined
+
     _require_tensorflow()
     if not getattr(model, "inputs", None):
         raise ExportError(f"the Keras model {model.name} has not been built: call it once, or give it an Input layer")
@@ -41,7 +43,8 @@ def from_object(model: Any, options: Options) -> Any:
         return dict(zip(names, tf.nest.flatten(model(given, training=False)), strict=True))
 
     specs = [tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name) for tensor in model.inputs]
-    exported, _ = from_function(tf.function(call), specs, opset=options.opset)
+    with inlined():
+        exported, _ = from_function(tf.function(call), specs, opset=options.opset)
     order = {name: place for place, name in enumerate(names)}
     outputs = sorted(exported.graph.output, key=lambda info: order.get(info.name, len(order)))
     del exported.graph.output[:]

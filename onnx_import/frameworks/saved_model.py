@@ -20,6 +20,8 @@ def from_file(path: Path, options: Options) -> Any:
     import onnx
     from tf2onnx import convert
 
+    from onnx_import.frameworks import tensorflow_ops  # noqa: F401 - registers them
+
     folder = sources.saved_model(path)
     assert folder is not None, "the parent has looked"
     tag, signature = _entry(folder)

@@ -24,6 +24,7 @@ Served = Callable[..., dict[str, Any]]
         ("versions", "output_0", "digits"),
         ("digits.tflite", "output_0", "lite"),
         ("rows.keras", "digit", "rows"),
+        ("block.keras", "digit", "block"),
     ],
 )
 def test_trained_on_digits(served: Served, keras_dir: Path, name: str, output: str, answer: str) -> None:

@@ -4,7 +4,8 @@ digits.keras, .h5, .tflite    a small convolutional net on the digits
 versions/2    the same as a SavedModel, where TF Serving would look for its versions
 small.tflite  the same, quantised to int8
 rows.keras    an LSTM that reads a digit row by row
-answers.npz   the inputs: images, held out; and the answers: digits, lite, small, rows
+block.keras   a block of ConvNeXt as it begins: a convolution by groups, and the exact GELU
+answers.npz   the inputs: images, held out; and the answers: digits, lite, small, rows, block
 """
 
 from __future__ import annotations
@@ -33,10 +34,13 @@ def main(folder: Path) -> None:
     digits.save(folder / "digits.h5")
     digits.export(folder / "versions" / "2", verbose=False)
     rows.save(folder / "rows.keras")
+    block = groups()
+    block.save(folder / "block.keras")
     lite, small = quantised(folder / "versions" / "2", train[0])
     (folder / "digits.tflite").write_bytes(lite)
     (folder / "small.tflite").write_bytes(small)
     said = {"digits": digits(held_out), "rows": rows(held_out), "lite": run(lite, held_out), "small": run(small, held_out)}
+    said["block"] = block(held_out)
     np.savez(folder / "answers.npz", images=held_out, labels=data.target[:HELD_OUT], **said)
 
 
@@ -54,6 +58,14 @@ def reader() -> Any:
     """A recurrent classifier."""
     layers = [keras.layers.Reshape((8, 8)), keras.layers.LSTM(16), keras.layers.Dense(10, activation="softmax", name="digit")]
     return keras.Sequential([keras.Input((8, 8, 1), name="image"), *layers])
+
+
+def groups() -> Any:
+    """What Keras has XLA compile, and what TensorFlow has an operator of its own for."""
+    image = keras.Input((8, 8, 1), name="image")
+    x = keras.layers.Conv2D(8, 3, padding="same", groups=4)(keras.layers.Conv2D(8, 1)(image))
+    x = keras.layers.Dense(16, activation="gelu")(keras.layers.LayerNormalization()(x))
+    return keras.Model(image, keras.layers.Dense(10, name="digit")(keras.layers.GlobalAveragePooling2D()(x)))
 
 
 def fit(model: Any, images: Any, labels: Any) -> Any:
