@@ -8,17 +8,21 @@ within float rounding, for any number of rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from onnx_import.fusion import activations, biases, channels, layouts, pixels, ranges, reductions, scalars
+from onnx_import.fusion import activations, biases, blocks, branches, channels, layouts, pixels, ranges, reductions, scalars
 from onnx_import.fusion.rewriting import Place, Rewriting, Rules
 from onnx_import.nd.value import TapeNode
 
-PHASES: list[list[Rules]] = [
+Phase = list[Rules] | Callable[[Rewriting], bool]
+PHASES: list[Phase] = [
     [layouts.RULES, scalars.RULES, biases.RULES, activations.RULES, ranges.RULES, pixels.RULES],
     [channels.RULES, reductions.RULES],
+    blocks.fill,
+    [channels.LAST_RULES],
+    branches.keep_whole,
 ]
-"""Rules by the MXNet operator that they look at; those of a phase come when none of the one before applies any more."""
+"""Rules by the MXNet operator that they look at, or a function of the whole; a phase ends when none applies any more."""
 ROUNDS = 20
 """Rules that undid each other would go on for ever."""
 
@@ -28,7 +32,9 @@ def fuse(members: Sequence[TapeNode], heads: Sequence[Place]) -> tuple[list[Tape
     rewriting = Rewriting(members, heads)
     for phase in PHASES:
         for _ in range(ROUNDS):
-            if not _apply(rewriting, phase):
+            changed = phase(rewriting) if callable(phase) else _apply(rewriting, phase)
+            rewriting.sweep()
+            if not changed:
                 break
     return rewriting.nodes, rewriting.heads
 
@@ -40,5 +46,4 @@ def _apply(rewriting: Rewriting, phase: list[Rules]) -> bool:
         for rule in (rule for rules in phase for rule in rules.get(node.op, ())):
             if rewriting.is_alive(node):
                 changed = rule(rewriting, node) or changed
-    rewriting.sweep()
     return changed

@@ -10,8 +10,8 @@ import numpy as np
 
 from onnx_import.dtypes import Array
 from onnx_import.fusion import scalars
-from onnx_import.fusion.biases import DIFFERENCES, LARGEST, PRODUCTS, QUOTIENTS, SUMS, by_channel, line_by_channel
-from onnx_import.fusion.rewriting import Place, Rewriting, Rules, array_of, derived, dtype_of, node_of, shape_of
+from onnx_import.fusion.biases import DIFFERENCES, PRODUCTS, QUOTIENTS, SUMS, by_channel, line_by_channel
+from onnx_import.fusion.rewriting import Place, Rewriting, Rules, array_of, dtype_of, node_of, shape_of
 from onnx_import.nd.value import TapeNode
 
 BLOCK = 16
@@ -148,104 +148,11 @@ def norm_of_branch(rewriting: Rewriting, node: TapeNode) -> bool:
     return rewriting.replace((node, 0), scale_channels(rewriting, place, (node, 0), factor, beta - mean * factor))
 
 
-def fill_block(rewriting: Rewriting, node: TapeNode) -> bool:
-    """Zero channels between convolutions around a pooling, up to full blocks: oneDNN pools those alone well."""
-    shape = shape_of((node, 0))
-    if len(shape) < 3 or dtype_of((node, 0)) != "float32" or shape[1] % BLOCK == 0 or shape[1] < BLOCK // 2:
-        return False
-    region = _region(rewriting, node)
-    if region is None:
-        return False
-    inside, makers, takers = region
-    more = -shape[1] % BLOCK
-    for member in (member for member in inside if member.op == "Convolution"):
-        member.attrs["num_group"] = str(shape[1] + more)
-    for member in (*makers, *inside):
-        if member.op == "Convolution":
-            _add_filters(rewriting, member, more)
-        sizes, dtype = shape_of((member, 0)), dtype_of((member, 0))
-        member.outputs = [((sizes[0], sizes[1] + more, *sizes[2:]), dtype)]
-    for taker in takers:
-        taker.inputs[1] = _zeros_behind(rewriting, taker.inputs[1], 1, more)
-    return True
-
-
-def _add_filters(rewriting: Rewriting, node: TapeNode, more: int) -> None:
-    node.attrs["num_filter"] = str(int(node.attrs["num_filter"]) + more)
-    node.inputs = [node.inputs[0], *[_zeros_behind(rewriting, place, 0, more) for place in node.inputs[1:]]]
-
-
-def _zeros_behind(rewriting: Rewriting, place: Place, axis: int, more: int) -> Place:
-    array = array_of(place)
-    assert array is not None
-
-    def padded(values: Array) -> Array:
-        return np.pad(values, [(0, more if at == axis else 0) for at in range(values.ndim)])
-
-    return rewriting.constant(derived(padded, array, key=(axis, more)), place, dtype_of(place))
-
-
-def _region(rewriting: Rewriting, start: TapeNode) -> tuple[list[TapeNode], list[TapeNode], list[TapeNode]] | None:
-    """Nodes around one that treat channels alike, the convolutions that feed them, and those that they feed; None where others do."""
-    inside: dict[int, TapeNode] = {}
-    makers: dict[int, TapeNode] = {}
-    takers: dict[int, TapeNode] = {}
-    stack = [start]
-    while stack:
-        node = stack.pop()
-        if id(node) in inside:
-            continue
-        inside[id(node)] = node
-        if rewriting.is_head((node, 0)) or not _is_blind(node):
-            return None
-        sources = node.inputs[:1] if node.op == "Convolution" else node.inputs
-        for source in sources:
-            if _has_weights(source[0]) and not rewriting.is_head(source):
-                makers[id(source[0])] = source[0]
-            elif source[0].kind == "op":
-                stack.append(source[0])
-            else:
-                return None
-        for owner in (node, *[source[0] for source in sources]):
-            for reader in rewriting.readers((owner, 0)):
-                if _has_weights(reader) and reader.inputs[0][0] is owner:
-                    takers[id(reader)] = reader
-                elif id(reader) not in inside:
-                    stack.append(reader)
-    if any(id(taker) in makers for taker in takers.values()):
-        return None
-    return list(inside.values()), list(makers.values()), list(takers.values())
-
-
-def _has_weights(node: TapeNode) -> bool:
-    """Whether it is a convolution of all channels whose weights may be made larger."""
-    if node.op != "Convolution" or int(node.attrs.get("num_group", "1")) != 1:
-        return False
-    arrays = [array_of(place) for place in node.inputs[1:]]
-    return all(array is not None and array.size <= LARGEST for array in arrays)
-
-
-def _is_blind(node: TapeNode) -> bool:
-    """Whether a node keeps channels of zeros at zero, and does not ask how many there are."""
-    if node.op == "Convolution":
-        return _is_depthwise(node) and all(array_of(place) is not None for place in node.inputs[1:])
-    if node.op == "LeakyReLU":
-        return node.attrs["act_type"] in ("leaky", "elu", "gelu", "selu") and len(node.inputs) == 1
-    if node.op == "Activation":
-        return node.attrs["act_type"] in ("relu", "tanh")
-    return node.op in CHANNELWISE and not (node.op == "clip" and float(node.attrs["a_min"]) > 0)
-
-
-def _is_depthwise(node: TapeNode) -> bool:
-    channels = shape_of(node.inputs[0])[1]
-    return int(node.attrs.get("num_group", "1")) == channels == int(node.attrs["num_filter"]) > 1
-
-
 RULES: Rules = {
     **{name: [line] for name in (*SUMS, *PRODUCTS, *DIFFERENCES, *QUOTIENTS, *scalars.OPERATORS)},
-    "Pooling": [fill_block],
+    "elemwise_add": [prelu, line],
     "hard_sigmoid": [hard_sigmoid],
     "BatchNorm": [norm_of_branch],
 }
-RULES["elemwise_add"] = [prelu, line]
-RULES["elemwise_mul"] = [line, product]
+LAST_RULES: Rules = {"elemwise_mul": [product]}
+"""For what is left: its transposes hide from other rules what is behind them."""

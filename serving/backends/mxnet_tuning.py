@@ -24,7 +24,7 @@ MOST_AXES = 5
 """Of tensors that oneDNN's activations take."""
 BLOCK = 8
 """Channels that oneDNN keeps side by side at least."""
-LAID_OUT = ("Pooling", "Activation", "LeakyReLU", "BatchNorm", "clip", GATE)
+LAID_OUT = ("Convolution", "Pooling", "Activation", "LeakyReLU", "BatchNorm", "clip", GATE)
 """Operators that leave their result in oneDNN's layout: from the plain one a BatchNorm gains nothing."""
 EPSILON = 1e-5
 
@@ -95,11 +95,7 @@ def _do_fit_scale(graph: dict[str, Any], inputs: list[list[int]], shapes: dict[s
 
 
 def _scales(graph: dict[str, Any]) -> dict[int, list[list[int]]]:
-    """By the number of a broadcast product: what is scaled, and the factors, which are computed.
-
-    What is scaled must be no convolution: a BatchNorm becomes part of it when the symbol is bound, with the factors of the
-    first pass for good, or, where others read it too, such a symbol may not bind at all.
-    """
+    """By the number of a broadcast product: what is scaled, and the factors, which are computed."""
     nodes, found = graph["nodes"], {}
     for number, node in enumerate(nodes):
         if node["op"] != "broadcast_mul":
@@ -118,6 +114,12 @@ def _scale_channels(graph: dict[str, Any], number: int, inputs: list[list[int]],
     names = {part: f"{node['name']}:{part}" for part in parts}
     result.arguments[names["beta"]] = parts["beta"]
     result.states.update({names[part]: parts[part] for part in ("mean", "var")})
+    if nodes[inputs[0][0]]["op"] == "Convolution":
+        # A BatchNorm right behind it would become part of it when the symbol is bound, with the first pass's factors for good.
+        # A mean of single elements between them changes nothing, and keeps the layout.
+        same = {"kernel": "(1, 1)", "pool_type": "avg"}
+        nodes.append({"op": "Pooling", "name": f"{node['name']}:same", "attrs": same, "inputs": [inputs[0]]})
+        inputs = [[len(nodes) - 1, 0, 0], inputs[1]]
     first = len(nodes)
     nodes.append({"op": "Reshape", "name": f"{node['name']}:gamma", "attrs": {"shape": "(-1,)"}, "inputs": [inputs[1]]})
     nodes.extend({"op": "null", "name": name, "inputs": []} for name in names.values())

@@ -111,12 +111,18 @@ def test_factors_of_several_rows_stay() -> None:
     assert "broadcast_mul" in compared(excited(mx.sym.var("x")), {"x": numbers(2, 3, 5, 5), **WEIGHTS})
 
 
-def test_factors_of_what_a_convolution_gives_stay() -> None:
-    """MXNet would fold the first pass's factors into its weights for good."""
-    y = convolved(mx.sym.var("x"))
-    factors = mx.sym.Activation(convolved(mx.sym.var("z"), "v"), act_type="sigmoid")
-    arrays = {"x": numbers(1, 3, 5, 5), "z": numbers(1, 16, 1, 1), "w": WEIGHTS["w"], "v": WEIGHTS["v"]}
-    assert "broadcast_mul" in compared(mx.sym.broadcast_mul(y, factors), arrays)
+@pytest.mark.parametrize("is_read_twice", [False, True], ids=["alone", "with another reader"])
+def test_factors_of_what_a_convolution_gives_are_not_folded_into_it(is_read_twice: bool) -> None:
+    """MXNet would keep those of the first pass in its weights."""
+    x = mx.sym.var("x")
+    y = convolved(x)
+    factors = mx.sym.Activation(mx.sym.Pooling(convolved(x, "v0"), global_pool=True, kernel=(1, 1)), act_type="sigmoid")
+    scaled = mx.sym.broadcast_mul(y, factors)
+    symbol = convolved(mx.sym.elemwise_add(y, scaled) if is_read_twice else scaled, "u")
+    arrays = {"x": numbers(1, 3, 5, 5), "w": WEIGHTS["w"], "v0": numbers(16, 3, 1, 1, seed=5), "u": WEIGHTS["u"]}
+    found = compared(symbol, arrays)
+    assert found.count("Pooling") == 2
+    assert "BatchNorm" in found
 
 
 def test_a_graph_without_either_is_left_alone() -> None:
