@@ -75,4 +75,12 @@ def past_product(rewriting: Rewriting, node: TapeNode) -> bool:
     return False
 
 
-RULES: Rules = {name: [drop, join, past_product] for name in OPERATORS}
+def doubled(rewriting: Rewriting, node: TapeNode) -> bool:
+    """`x + x` is `2 * x`: MXNet cannot bind a convolution that is added to itself."""
+    one, other = node.inputs
+    if one[0] is not other[0] or one[1] != other[1] or dtype_of((node, 0)) not in FLOATS:
+        return False
+    return rewriting.replace((node, 0), rewriting.make("_mul_scalar", [one], (node, 0), scalar=2.0))
+
+
+RULES: Rules = {"elemwise_add": [doubled], **{name: [drop, join, past_product] for name in OPERATORS}}

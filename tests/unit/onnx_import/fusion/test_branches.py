@@ -53,3 +53,11 @@ def test_nothing_is_put_in_without_need() -> None:
         {"x": numbers(2, 3, 5, 5)},
     )
     assert found == {"Convolution": 2, "Activation": 1}
+
+
+def test_a_convolution_added_to_itself() -> None:
+    """It is doubled, in its weights."""
+    weights = {"w": numbers(16, 3, 1, 1, seed=1)}
+    assert fused(
+        "(float[N, 3, 5, 5] x) => (float[N, K, H, W] y)", "c = Conv(x, w) y = Add(c, c)", weights, {"x": numbers(2, 3, 5, 5)}
+    ) == {"Convolution": 1}
