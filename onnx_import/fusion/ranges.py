@@ -93,7 +93,15 @@ def sum_of_products(rewriting: Rewriting, node: TapeNode) -> bool:
     return False
 
 
+def plain_sum(rewriting: Rewriting, node: TapeNode) -> bool:
+    """A sum of whole numbers goes around oneDNN, which would only find that it has none for them."""
+    if not is_integer(dtype_of((node, 0))):
+        return False
+    return rewriting.replace((node, 0), rewriting.make("broadcast_add", node.inputs, (node, 0)))
+
+
 RULES: Rules = {
+    "elemwise_add": [plain_sum],
     "_npi_where": [from_end],
     "Cast": [cast_mask],
     "sum": [sum_of_products],

@@ -108,9 +108,23 @@ def _one_hot(place: Place) -> Place | None:
     return None
 
 
+def flat(rewriting: Rewriting, node: TapeNode) -> bool:
+    """A product of matrices flattens its rows itself."""
+    source = node_of(node.inputs[0], "Reshape", "_np_reshape")
+    if source is None or node.attrs.get("flatten") != "False" or not rewriting.is_private((source, 0)):
+        return False
+    base, shape = source.inputs[0], shape_of(node.inputs[0])
+    sizes = shape_of(base)
+    if len(shape) != 2 or len(sizes) < 3 or shape[0] != sizes[0] or dtype_of(base) != "float32":
+        return False
+    new = rewriting.make("FullyConnected", [base, *node.inputs[1:]], (node, 0))
+    new[0].attrs = {**node.attrs, "flatten": "True"}
+    return rewriting.replace((node, 0), new)
+
+
 RULES: Rules = {
     "max": [few_compared, of_image],
     "min": [few_compared],
     "Pooling": [of_row],
-    "FullyConnected": [looked_up],
+    "FullyConnected": [looked_up, flat],
 }

@@ -33,6 +33,8 @@ __all__ = ["along_places", "checked", "flat_places", "from_end", "put", "rows_at
 LARGE = 4096
 """Elements of an item that are taken by rows: below, one operator is faster than several."""
 
+LITTLE = 256
+"""Elements of a row that are sooner picked one by one than put together from pieces."""
 MOST_PIECES = 4
 """Slices that are copied sooner than MXNet's `take` picks as many elements one by one."""
 
@@ -95,7 +97,8 @@ def take_known(value: Value, places: Array, axis: int) -> Value:
     if value.dtype not in CARRIERS:
         return by_numpy(lambda array: np.take(array, places, axis), [value], shape)
     runs = _runs(places)
-    if len(runs) <= MOST_PIECES and 0 not in shape:
+    is_little = len(runs) > 1 and math.prod(shape[1:]) < LITTLE
+    if len(runs) <= MOST_PIECES and 0 not in shape and not is_little:
         return concatenate([_run(value, axis, *run) for run in runs], axis)
     at = constant(places.astype(np.int64))
     if axis and math.prod(shape[1:]) >= LARGE:

@@ -38,3 +38,12 @@ def test_one_hot_rows_are_looked_up() -> None:
     found = fused("(float[N, 4] x) => (float[N, 4, 3] y)", nodes, weights, {"x": x})
     assert found["FullyConnected"] == 0
     assert found["take"] == 1
+
+
+def test_rows_are_flattened_by_the_product() -> None:
+    """No node reshapes what a product flattens itself, for any number of rows."""
+    weights = {"w": numbers(12, 5, seed=1), "c": numbers(3, 3, 2, 2, seed=2)}
+    nodes = "k = Conv(x, c) f = Flatten(k) y = MatMul(f, w)"
+    for rows in (1, 3):
+        found = fused("(float[N, 3, 3, 3] x) => (float[N, 5] y)", nodes, weights, {"x": numbers(rows, 3, 3, 3)})
+        assert found == {"Convolution": 1, "FullyConnected": 1}
