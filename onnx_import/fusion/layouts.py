@@ -45,8 +45,34 @@ def join_reshapes(rewriting: Rewriting, node: TapeNode) -> bool:
     base = inner.inputs[0]
     if shape_of(base) == shape_of((node, 0)):
         return rewriting.replace((node, 0), base)
-    new = reshaped(rewriting, base, shape_of((node, 0)), (node, 0))
-    return new is not None and rewriting.replace((node, 0), new)
+    code = _joined(inner, node)
+    if code is None:
+        return False
+    new = rewriting.make("Reshape", [base], (node, 0))
+    new[0].attrs["shape"] = spell(code)
+    return rewriting.replace((node, 0), new)
+
+
+def _joined(inner: TapeNode, outer: TapeNode) -> list[int] | None:
+    """The code of both reshapes at once, which holds for the same numbers of rows as theirs; None where none can be told."""
+    if inner.op != "Reshape" or outer.op != "Reshape":
+        return None
+    first, second = (_code(node) for node in (inner, outer))
+    if min((*first, *second)) < -1:
+        return None
+    joined = []
+    for at, size in enumerate(second):
+        if size:
+            joined.append(size)
+        elif at < len(first) and (first[at] != -1 or -1 not in second):
+            joined.append(first[at])
+        else:
+            return None
+    return joined
+
+
+def _code(node: TapeNode) -> list[int]:
+    return [int(size) for size in node.attrs["shape"].strip("()").split(",") if size.strip()]
 
 
 def reshaped(rewriting: Rewriting, base: Place, shape: tuple[int, ...], like: Place) -> Place | None:
@@ -78,8 +104,9 @@ def lift_reshape(rewriting: Rewriting, node: TapeNode) -> bool:
         return False
     new = rewriting.make(node.op, [place for place in inputs if place is not None], (node, 0), shape_of(base))
     new[0].attrs = dict(node.attrs)
-    back = reshaped(rewriting, new, shape, (node, 0))
-    return back is not None and rewriting.replace((node, 0), back)
+    back = rewriting.make(found[0].op, [new], (node, 0), shape)
+    back[0].attrs = dict(found[0].attrs)
+    return rewriting.replace((node, 0), back)
 
 
 def _is_slight(rewriting: Rewriting, place: Place) -> bool:

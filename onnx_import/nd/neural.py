@@ -39,8 +39,7 @@ def convolution(x: Value, weight: Value, bias: Value | None, windows: Windows, g
     if 0 in x.shape or 0 in weight.shape:
         return _only_bias(shape, bias, x.dtype)
     if windows.rank == 1:  # oneDNN's fused convolutions have two spatial axes
-        with_row = convolution(expand_dims(x, [2]), expand_dims(weight, [2]), bias, windows.with_row(), groups)
-        return squeeze(with_row, [2])
+        return without_row(convolution(with_row(x), with_row(weight), bias, windows.with_row(), groups))
     padding = windows.before
     if not windows.is_plain:
         x, padding = pad_windows(x, windows, 0), (0,) * windows.rank
@@ -61,6 +60,21 @@ def convolution(x: Value, weight: Value, bias: Value | None, windows: Windows, g
         num_group=groups,
         no_bias=bias is None,
     )
+
+
+def with_row(value: Value) -> Value:
+    """(N, C, L) as (N, C, 1, L), by a node that names no size."""
+    if value.data is not None:
+        return expand_dims(value, [2])
+    shape = (*value.shape[:2], 1, value.shape[2])
+    return emit("Reshape", [value], shape, value.dtype, shape=(0, 0, -4, 1, -1))
+
+
+def without_row(value: Value) -> Value:
+    """(N, C, 1, L) as (N, C, L), by a node that names no size."""
+    if value.data is not None or 0 in value.shape:
+        return squeeze(value, [2])
+    return emit("Reshape", [value], (*value.shape[:2], value.shape[3]), value.dtype, shape=(0, 0, -3))
 
 
 def deconvolution(x: Value, weight: Value, bias: Value | None, windows: Windows, groups: int = 1) -> Value:
@@ -181,7 +195,7 @@ def _is_small(windows: Windows) -> bool:
 
 def _pooling(x: Value, windows: Windows, kind: str, padding: Sequence[int], **attrs: object) -> Value:
     if windows.rank == 1:
-        return squeeze(_pooling(expand_dims(x, [2]), windows.with_row(), kind, (0, *padding), **attrs), [2])
+        return without_row(_pooling(with_row(x), windows.with_row(), kind, (0, *padding), **attrs))
     shape = (*x.shape[:2], *windows.out)
     place = {"kernel": windows.kernel, "stride": windows.strides, "pad": tuple(padding)}
     return emit("Pooling", [x], shape, x.dtype, pool_type=kind, **place, **{"pooling_convention": "valid", **attrs})
@@ -213,7 +227,7 @@ def global_pool(x: Value, kind: str) -> Value:
     if x.data is not None:
         return fold(lambda a: (a.max if kind == "max" else a.mean)(axis=spatial, keepdims=True), x, dtype=x.dtype)
     if len(spatial) == 1:
-        return squeeze(global_pool(expand_dims(x, [2]), kind), [2])
+        return without_row(global_pool(with_row(x), kind))
     ones = (1,) * len(spatial)
     return emit("Pooling", [x], (*x.shape[:2], *ones), x.dtype, global_pool=True, kernel=ones, pool_type=kind)
 

@@ -44,3 +44,13 @@ def test_a_head_that_is_an_input_reshaped_twice() -> None:
     weights = {"a": np.array([0, 3, 4]), "b": np.array([0, 12])}
     found = fused("(float[N, 12] x) => (float[N, 12] y)", "p = Reshape(x, a) y = Reshape(p, b)", weights, {"x": numbers(3, 12)})
     assert sum(found.values()) >= 1
+
+
+def test_joined_reshapes_serve_any_number_of_rows() -> None:
+    """Codes are joined, not the sizes of one pass."""
+    weights = {"a": np.array([1, -1]), "b": np.array([-1, 6]), "c": np.array([0, 2, 3]), "d": np.array([0, -1])}
+    nodes = "p = Reshape(x, a) q = Reshape(p, b) r = Exp(q) s = Reshape(r, c) t = Reshape(s, d) y = Neg(t)"
+    found = [
+        fused("(float[N, 12] x) => (float[M, 6] y)", nodes, weights, {"x": numbers(rows, 12)})["Reshape"] for rows in (1, 2, 5)
+    ]
+    assert found == [1, 1, 1]
