@@ -84,6 +84,31 @@ def _absorb(rewriting: Rewriting, node: TapeNode, base: TapeNode, line: tuple[Ar
     return rewriting.replace((node, 0), clone(rewriting, base, inputs, (node, 0)))
 
 
+def through_product(rewriting: Rewriting, node: TapeNode) -> bool:
+    """A factor of what two computed matrices give goes to where one of them comes from, as attention scales its scores."""
+    line, behind_product = scalars.line_of(node), _moved_from(rewriting, node.inputs[0])
+    product = node_of(behind_product, "batch_dot")
+    if line is None or line[1] or product is None or not rewriting.is_private(behind_product):
+        return False
+    for place in product.inputs:
+        source = _moved_from(rewriting, place)
+        made = node_of(source, "FullyConnected")
+        if made is not None and rewriting.is_private(source) and _is_scalable(array_of(made.inputs[1])):
+            reader = rewriting.readers(source)[0]
+            scaled = rewriting.make("_mul_scalar", [source], source, scalar=line[0])
+            reader.inputs = [scaled if each[0] is made else each for each in reader.inputs]
+            rewriting.sweep()
+            return rewriting.replace((node, 0), node.inputs[0])
+    return False
+
+
+def _moved_from(rewriting: Rewriting, place: Place) -> Place:
+    """What reshapes and transposes that nobody else reads have moved."""
+    while node_of(place, "Reshape", "transpose", "expand_dims") and rewriting.is_private(place):
+        place = place[0].inputs[0]
+    return place
+
+
 def behind_norm(rewriting: Rewriting, node: TapeNode) -> bool:
     """Constants of each channel behind a BatchNorm go into its own."""
     for at, place in enumerate(node.inputs):
@@ -169,7 +194,8 @@ def size_of(place: Place) -> int:
 
 
 RULES: Rules = {
-    **{name: [behind, behind_norm] for name in (*SUMS, *PRODUCTS, *DIFFERENCES, *QUOTIENTS, *scalars.OPERATORS)},
+    **{name: [behind, behind_norm] for name in (*SUMS, *PRODUCTS, *DIFFERENCES, *QUOTIENTS)},
+    **{name: [behind, behind_norm, through_product] for name in scalars.OPERATORS},
     "Convolution": [before],
     "FullyConnected": [before],
 }

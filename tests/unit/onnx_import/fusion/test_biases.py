@@ -102,3 +102,15 @@ def test_behind_a_batch_norm() -> None:
     weights["k"] = numbers(4, 1, 1, seed=7)
     nodes = "c = BatchNormalization(x, s, b, m, v) t = Mul(c, k) y = Add(t, k)"
     assert fused(IMAGE, nodes, weights, {"x": numbers(2, 4, 6, 6)}) == {"BatchNorm": 1}
+
+
+def test_the_scale_of_attention_scores_goes_into_a_projection() -> None:
+    """Through the reshapes and transposes between them."""
+    weights = {"q": numbers(8, 8, seed=1), "k": numbers(8, 8, seed=2), "s": np.array([0, 0, 2, 4]), "d": np.float32(2)}
+    nodes = (
+        "a = MatMul(x, q) b = MatMul(x, k) c = Reshape(a, s) e = Reshape(b, s) f = Transpose <perm = [0, 2, 1, 3]> (c) "
+        "g = Transpose <perm = [0, 2, 3, 1]> (e) h = MatMul(f, g) y = Div(h, d)"
+    )
+    found = fused("(float[N, 3, 8] x) => (float[N, 2, 3, 3] y)", nodes, weights, {"x": numbers(2, 3, 8)})
+    assert found["_mul_scalar"] + found["_div_scalar"] == 0
+    assert found["FullyConnected"] == 2

@@ -121,3 +121,36 @@ def test_what_nothing_needs_is_left_out() -> None:
     assert operators(graph) == ["Add", "If"]
     assert list(graph.initializers) == ["w"]
     assert names == ["unused"]
+
+
+NORMALIZED = {"g": numbers(4, seed=1), "h": numbers(4, seed=2), "e": np.array(1e-2, np.float32), "two": np.array(2, np.float32)}
+MEANS = "a = ReduceMean <axes = [-1]> (x) c = Sub(x, a)"
+LAYERS = {
+    "PyTorch": f"{MEANS} p = Pow(c, two) v = ReduceMean <axes = [-1]> (p) s = Add(v, e) r = Sqrt(s) n = Div(c, r) t = Mul(n, g) y = Add(t, h)",
+    "squares by a product, twice centred": (
+        f"{MEANS} q = Sub(x, a) p = Mul(c, c) v = ReduceMean <axes = [-1]> (p) s = Add(e, v) r = Sqrt(s) n = Div(q, r) "
+        "t = Mul(g, n) y = Add(h, t)"
+    ),
+}
+OTHERS = {
+    "another axis": LAYERS["PyTorch"].replace("-1", "1"),
+    "another power": LAYERS["PyTorch"].replace("Pow(c, two)", "Pow(c, four)"),
+    "another centre": LAYERS["PyTorch"].replace("n = Div(c, r)", "n = Div(x, r)"),
+    "a scale of more axes": LAYERS["PyTorch"].replace("Mul(n, g)", "Mul(n, k)"),
+}
+
+
+@pytest.mark.parametrize("spelling", LAYERS)
+def test_layer_norms_are_one_node(spelling: str) -> None:
+    """As exporters spell them."""
+    graph, names = passed("(float[N, 3, 4] x) => (float[N, 3, 4] y)", LAYERS[spelling], NORMALIZED, {"x": numbers(2, 3, 4)})
+    assert operators(graph) == ["LayerNormalization"]
+    assert names == ["layer norms", "unused"]
+
+
+@pytest.mark.parametrize("spelling", OTHERS)
+def test_what_only_looks_like_a_layer_norm_stays(spelling: str) -> None:
+    """Whatever differs in one place."""
+    weights = {**NORMALIZED, "k": numbers(3, 4, seed=3), "four": np.array(4, np.float32)}
+    graph, _ = passed("(float[N, 3, 4] x) => (float[N, 3, 4] y)", OTHERS[spelling], weights, {"x": numbers(2, 3, 4)})
+    assert "Div" in operators(graph)
