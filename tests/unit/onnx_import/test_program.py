@@ -131,9 +131,9 @@ def test_all_problems_at_once() -> None:
 
 def test_equal_nodes_are_emitted_once() -> None:
     """The same operator on the same inputs becomes one MXNet node."""
-    nodes = [Node("Add", ["x", "x"], ["a"], since=14), Node("Add", ["x", "x"], ["b"], since=14)]
-    program = Program(Graph(nodes, [info("x", shape=(2, 3))], [info("a"), info("b")]))
-    one, two = program.run({"x": X})
+    nodes = [Node("Add", ["x", "y"], ["a"], since=14), Node("Add", ["x", "y"], ["b"], since=14)]
+    program = Program(Graph(nodes, [info("x", shape=(2, 3)), info("y", shape=(2, 3))], [info("a"), info("b")]))
+    one, two = program.run({"x": X, "y": X})
     np.testing.assert_array_equal(one, two)
     (stage,) = program.last[0].stages
     assert isinstance(stage, SymbolStage)

@@ -244,11 +244,11 @@ def test_what_is_no_array_needs_json(ask: Callable[..., Response]) -> None:
 @pytest.mark.parametrize(
     "name", ["dense", "pictures", "scalar", "string", "reshape", "join", "asked", "default", "counted", "nothing"]
 )
-def test_tiny_models_run_inline(name: str, converted: Callable[[str], Path]) -> None:
-    """A pass can be measured before the first request, whatever the model's inputs are, and what is fast runs inline."""
+def test_passes_are_measured(name: str, converted: Callable[[str], Path]) -> None:
+    """A pass can be measured before the first request, whatever the model's inputs are: what is fast may then run inline."""
     with Client(converted(name)) as client:
         chosen = placement.choose(client.service, settings.read([], environ={}))
-    assert (chosen.kind, chosen.seconds is not None) == ("inline", True), chosen.why
+    assert chosen.seconds is not None, chosen.why
 
 
 @pytest.mark.parametrize(
