@@ -10,26 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from onnx_import.fusion import (
-    activations,
-    biases,
-    blocks,
-    branches,
-    channels,
-    layouts,
-    padding,
-    pixels,
-    ranges,
-    reductions,
-    scalars,
-)
+from onnx_import.fusion import activations, biases, blocks, branches, channels, layouts, pixels, ranges, reductions, scalars
 from onnx_import.fusion.rewriting import Place, Rewriting, Rules
 from onnx_import.nd.value import TapeNode
 
 Phase = list[Rules] | Callable[[Rewriting], bool]
 PHASES: list[Phase] = [
-    [layouts.RULES, scalars.RULES, biases.RULES, activations.RULES, ranges.RULES, pixels.RULES, padding.FIRST_RULES],
-    [channels.RULES, reductions.RULES, padding.RULES, activations.RULES],
+    [layouts.RULES, scalars.RULES, biases.RULES, activations.RULES, ranges.RULES, pixels.RULES],
+    [channels.RULES, reductions.RULES],
     blocks.fill,
     [channels.LAST_RULES],
     branches.keep_whole,

@@ -16,14 +16,6 @@ def bounded(rewriting: Rewriting, node: TapeNode) -> tuple[Place, float, float] 
     """What a node cuts to a range, and the range: a clip, or the smaller of a number and the larger of a number and it."""
     if node.op == "clip":
         return node.inputs[0], float(node.attrs["a_min"]), float(node.attrs["a_max"])
-    relu = node_of(node.inputs[0], "Activation")
-    if (
-        relu is not None
-        and relu.attrs["act_type"] == "relu"
-        and node.op == "_npi_minimum_scalar"
-        and rewriting.is_private((relu, 0))
-    ):
-        return relu.inputs[0], 0.0, float(node.attrs["scalar"])
     ops = ("_npi_minimum_scalar", "_npi_maximum_scalar")
     inner = node_of(node.inputs[0], ops[node.op == ops[0]])
     if inner is None or not rewriting.is_private((inner, 0)):

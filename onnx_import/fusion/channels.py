@@ -17,10 +17,6 @@ from onnx_import.nd.value import TapeNode
 BLOCK = 16
 """Channels that oneDNN keeps side by side."""
 BLOCKED = ("Convolution", "Deconvolution", "Pooling", "BatchNorm")
-LAID_OUT = (*BLOCKED, "Activation", "LeakyReLU", "clip", "elemwise_add", "Concat")
-"""What leaves its result in oneDNN's layout, where its inputs are in it."""
-TAKING = ("Convolution", "Pooling", "Activation", "LeakyReLU", "clip", "_npi_maximum_scalar")
-"""What takes that layout, or will behind a convolution."""
 LEAST_TURNED = 32
 """Channels from which on it pays to turn them to the last axis."""
 CHANNELWISE = ("Pooling", "Activation", "LeakyReLU", "elemwise_add", "clip")
@@ -115,8 +111,8 @@ def _unclipped(place: Place) -> Place:
 
 
 def line(rewriting: Rewriting, node: TapeNode) -> bool:
-    """Sums and products with constants of each channel, in front of what would make oneDNN's layout of them again."""
-    if dtype_of((node, 0)) != "float32" or not 3 <= len(shape_of((node, 0))) <= 5 or not _is_taken(rewriting, node):
+    """Sums and products with constants of each channel, in front of convolutions that would not take them in."""
+    if dtype_of((node, 0)) != "float32" or not 3 <= len(shape_of((node, 0))) <= 5 or not _feeds_convolutions(rewriting, node):
         return False
     place: Place = (node, 0)
     scale: Array | float = 1.0
@@ -128,7 +124,7 @@ def line(rewriting: Rewriting, node: TapeNode) -> bool:
             break
         scale, shift = scale * found[1][0], scale * found[1][1] + shift
         place, count = place[0].inputs[found[0]], count + 1
-    if not count or (count < 2 and node_of(place, *LAID_OUT) is None):
+    if not count or (count < 2 and node_of(place, *BLOCKED) is None):
         return False
     channels = shape_of((node, 0))[1]
     wide = [np.broadcast_to(np.asarray(part, np.float64), (channels,)) for part in (scale, shift)]
@@ -136,10 +132,9 @@ def line(rewriting: Rewriting, node: TapeNode) -> bool:
     return rewriting.replace((node, 0), new)
 
 
-def _is_taken(rewriting: Rewriting, node: TapeNode) -> bool:
-    """Whether oneDNN alone goes on with it."""
-    is_taken = all(reader.op in TAKING and reader.inputs[0][0] is node for reader in rewriting.readers((node, 0)))
-    return is_taken and not rewriting.is_head((node, 0))
+def _feeds_convolutions(rewriting: Rewriting, node: TapeNode) -> bool:
+    is_read = all(reader.op == "Convolution" and reader.inputs[0][0] is node for reader in rewriting.readers((node, 0)))
+    return is_read and not rewriting.is_head((node, 0))
 
 
 def norm_of_branch(rewriting: Rewriting, node: TapeNode) -> bool:

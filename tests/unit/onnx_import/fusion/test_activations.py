@@ -77,11 +77,3 @@ def test_relu_6_behind_a_convolution_is_a_clip() -> None:
         {"x": numbers(2, 4, 5, 5) * 4},
     )
     assert found == {"Convolution": 1, "clip": 1}
-
-
-def test_a_relu_with_a_limit_behind_a_convolution_is_a_clip() -> None:
-    """As Keras spells it."""
-    weights = {**CONSTANTS, "w": numbers(4, 4, 1, 1, seed=1)}
-    nodes = "k = Conv(x, w) r = Relu(k) y = Min(r, six)"
-    found = fused("(float[N, 4, 5, 5] x) => (float[N, 4, 5, 5] y)", nodes, weights, {"x": numbers(2, 4, 5, 5) * 9})
-    assert found == {"Convolution": 1, "clip": 1}

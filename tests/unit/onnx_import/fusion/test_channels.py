@@ -64,11 +64,3 @@ def test_a_batch_norm_beside_other_readers_of_its_convolution(last: str) -> None
     found = fused(IMAGE, f"c = Conv(x, w) n = BatchNormalization(c, s, b, m, v) {last}", weights, {"x": numbers(2, 3, 9, 9)})
     assert found["Convolution"] == 2
     assert found["BatchNorm"] == 0
-
-
-def test_a_preactivation_behind_a_sum_is_a_filter_a_channel() -> None:
-    """The sum goes on past it; the relu behind it is the convolution's own."""
-    weights = {"w": numbers(3, 3, 1, 1, seed=1), "k": numbers(3, 1, 1, seed=4), "v": numbers(4, 3, 1, 1, seed=5)}
-    nodes = "c = Conv(x, w) d = Add(c, x) m = Mul(d, k) a = Add(m, k) r = Relu(a) e = Conv(r, v) g = Conv(d, v) y = Add(e, g)"
-    found = fused(IMAGE, nodes, weights, {"x": numbers(2, 3, 9, 9)})
-    assert found["broadcast_mul"] + found["broadcast_add"] == 0
