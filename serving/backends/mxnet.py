@@ -23,6 +23,7 @@ from serving.backends.base import LoadedModel
 from serving.backends.mxnet_import import import_mxnet
 from serving.backends.mxnet_reshape import Reshapes
 from serving.backends.mxnet_tuning import tuned
+from serving.backends.rounding import agree
 from serving.errors import ModelError
 from serving.invocation import Array, Inputs, Outputs
 from serving.models import params_file, shapes
@@ -257,7 +258,7 @@ class SymbolModel:
             alone = [self._pass({name: array[at : at + 1] for name, array in two.items()}, 1, True) for at in (0, 1)]
         except (ModelError, RuntimeError):
             return False
-        same = all(_agree(array[at : at + 1], alone[at][name]) for name, array in together.items() for at in (0, 1))
+        same = all(agree(array[at : at + 1], alone[at][name]) for name, array in together.items() for at in (0, 1))
         if not same:
             log.warning("rows of one batch change each other's outputs: every request has a pass of its own")
         return same
@@ -294,12 +295,6 @@ class SymbolModel:
         ]
         fitting = MAX_BATCH_BYTES // max(1, int(sum(sizes))) if sizes else 8
         return 1 << (max(1, min(64, fitting)).bit_length() - 1)
-
-
-def _agree(one: Array, other: Array) -> bool:
-    """Whether two outputs are equal but for what kernels of different batch sizes round differently."""
-    scale = float(np.abs(other[np.isfinite(other)]).max(initial=0.0))
-    return bool(np.allclose(one, other, rtol=1e-3, atol=1e-3 * scale, equal_nan=True))
 
 
 def set_threads(count: int) -> None:

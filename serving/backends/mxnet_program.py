@@ -18,6 +18,7 @@ import numpy as np
 from onnx_import.errors import OnnxImportError
 from onnx_import.graph import Graph, Type
 from serving.backends.mxnet_signature import ExactSignature, objects, port, served_dtype, single
+from serving.backends.rounding import agree
 from serving.errors import ModelError
 from serving.invocation import UNNAMED, Array, Inputs, Outputs
 from serving.models.signature import Tensor
@@ -143,8 +144,7 @@ def _agree(one: Array, other: Array) -> bool:
     """Whether two outputs are equal but for what kernels of different batch sizes round differently."""
     if one.shape != other.shape or one.dtype.kind not in "fc":
         return one.shape == other.shape and bool(np.array_equal(one, other))
-    scale = float(np.abs(other[np.isfinite(other)]).max(initial=0.0))
-    return bool(np.allclose(one, other, rtol=1e-3, atol=1e-3 * scale, equal_nan=True))
+    return agree(one, other)
 
 
 def _opened(array: Array) -> Any:

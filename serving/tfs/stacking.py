@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from serving.backends.rounding import agree
 from serving.backends.tensorflow import SignatureDef, TensorInfo
 from serving.errors import ServingError
 from serving.invocation import Array, Inputs, Outputs
@@ -85,5 +86,4 @@ def _agree(together: Array, alone: list[Array]) -> bool:
     if together.dtype.kind != "f":
         return bool(np.array_equal(together, np.concatenate(alone)))
     other = np.concatenate(alone)
-    scale = float(np.abs(other[np.isfinite(other)]).max(initial=0.0))
-    return bool(np.allclose(together, other, rtol=1e-3, atol=1e-3 * scale, equal_nan=True))
+    return agree(together, other)
