@@ -77,7 +77,7 @@ def convert(source: Any, out: str | Path, options: Options | None = None, progre
         progress("verifying")
         weights.forget_all(model)  # as far as lowering looked at them
         cases = [sample] if options.values else None
-        comparisons = verify.verify(model, _lean(program, model), cases, path=_untouched(source, options))
+        comparisons = verify.verify(model, program.run, cases, path=_untouched(source, options))
         report["verification"] = _verified(comparisons)
         program.parameters.keep(set())  # MXNet's copy of the weights: what is written are the file's
         del program
@@ -112,17 +112,6 @@ def _prepared(source: Any, options: Options) -> onnx.ModelProto:
         return onnx.version_converter.convert_version(weights.whole(model), options.opset)
     except (RuntimeError, ValueError) as error:  # what its C++ raises
         raise InvalidModel(f"ONNX cannot convert the model to opset {options.opset}: {str(error).splitlines()[0]}") from None
-
-
-def _lean(program: Program, model: onnx.ModelProto) -> verify.Run:
-    """Runs a program; once MXNet has its own copy of the weights, the file's pages need not stay in memory."""
-
-    def run(given: dict[str, Any]) -> list[Any]:
-        outputs = program.run(given)
-        weights.forget_all(model)
-        return outputs
-
-    return run
 
 
 def _untouched(source: Any, options: Options) -> Path | None:
