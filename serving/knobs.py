@@ -50,6 +50,21 @@ def choice(*words: str) -> Callable[[str], str]:
     return parse
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Names with commas between them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def names_or_none(text: str) -> tuple[str, ...]:
+    """Likewise, of a variable that means something when it is set to nothing."""
+    return names(text)
+
+
+def secret(text: str) -> str:
+    """Text that is never shown."""
+    return text.strip()
+
+
 def log_level(text: str) -> int:
     """A level of Python's logging, by its number or its name."""
     levels = {"debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "critical": 50}

@@ -230,6 +230,39 @@ class Settings:
     grpc_port: int = knobs.knob(
         9000, "EI_GRPC_PORT", parse=knobs.whole, low=1, high=65535, help="the gRPC port; naming one turns gRPC on"
     )
+    accelerators: tuple[str, ...] = knobs.knob(
+        (),
+        "EI_ACCELERATORS",
+        parse=knobs.names,
+        help="the attached accelerators, HOST:PORT or a gRPC target each, with commas between; the first is mx.eia(0)",
+    )
+    accelerator_present: bool = knobs.knob(
+        False,
+        "SAGEMAKER_INFERENCE_ACCELERATOR_PRESENT",
+        parse=knobs.flag,
+        help="that an accelerator is declared: the start fails where none can be reached",
+    )
+    accelerator_token: str = knobs.knob(
+        "", "EI_ACCELERATOR_TOKEN", parse=knobs.secret, help="the token that the accelerators ask for"
+    )
+    accelerator_ca: str = knobs.knob(
+        "", "EI_ACCELERATOR_CA", help="a PEM file of whom to trust for TLS to the accelerators; `system`: the system's own"
+    )
+    accelerator_name: str = knobs.knob(
+        "", "EI_ACCELERATOR_NAME", help="the name in the accelerators' certificate, where it is not their host's"
+    )
+    fallback: str = knobs.knob(
+        "none",
+        "EI_FALLBACK",
+        parse=knobs.choice("none", "cpu"),
+        help="cpu: serve on the CPU where a declared accelerator cannot be reached; none: fail the start",
+    )
+    visible_devices: tuple[str, ...] | None = knobs.knob(
+        None,
+        "EI_VISIBLE_DEVICES",
+        parse=knobs.names_or_none,
+        help="ordinals or ids of the accelerators to use, renumbered in this order; set and empty: none",
+    )
     log_level: int = knobs.knob(
         20,
         "EI_LOG_LEVEL",
@@ -298,7 +331,7 @@ def read(argv: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> 
     sources: dict[str, str] = {}
     faults: list[str] = []
     for f in KNOBS:
-        source, text = _find(f.metadata["env"], environ)
+        source, text = _find(f.metadata["env"], environ, empty=f.metadata["parse"] is knobs.names_or_none)
         if flags[f.name] is not None:
             source, text = f"--{f.name.replace('_', '-')}", flags[f.name]
         sources[f.name] = source
@@ -313,9 +346,10 @@ def read(argv: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> 
     return Settings(**values, sources=sources)
 
 
-def _find(names: Sequence[str], environ: Mapping[str, str]) -> tuple[str, str | None]:
-    """The first of these names that is set to something, and its text."""
-    return next(((name, environ[name]) for name in names if environ.get(name, "").strip()), (UNSET, None))
+def _find(names: Sequence[str], environ: Mapping[str, str], empty: bool = False) -> tuple[str, str | None]:
+    """The first of these names that is set to something, or where `empty` says so to nothing, and its text."""
+    found = (name for name in names if environ.get(name, "").strip() or (empty and name in environ))
+    return next(((name, environ[name]) for name in found), (UNSET, None))
 
 
 def _bounded(value: Any, meta: Mapping[str, Any]) -> Any:
@@ -345,8 +379,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def table(settings: Settings) -> list[tuple[str, str, str]]:
-    """(name, value, source) of every setting: what `ei settings` prints."""
-    return [(f.name, str(getattr(settings, f.name)), settings.sources.get(f.name, UNSET)) for f in KNOBS]
+    """(name, value, source) of every setting: what `ei settings` prints. Of a secret it says only whether it is set."""
+    return [(f.name, _shown(f, getattr(settings, f.name)), settings.sources.get(f.name, UNSET)) for f in KNOBS]
+
+
+def _shown(f: Any, value: Any) -> str:
+    return "(set)" if value and f.metadata["parse"] is knobs.secret else str(value)
 
 
 def environment() -> dict[str, str]:

@@ -1,0 +1,30 @@
+"""The near side of gRPC, blocking: `open(target).call(path, pieces, seconds) -> bytes`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from serving.accelerators.rpc.target import Target
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Channel(Protocol):
+    """A way to a target. Its methods may be called from several threads."""
+
+    def call(self, path: str, pieces: list[Buffer], timeout: float) -> Buffer:
+        """One unary call; the message is the pieces together. AcceleratorError with the status of whatever went wrong."""
+
+    def stream(self, path: str, messages: Iterable[bytes], timeout: float) -> Iterable[Buffer]:
+        """A streamed call: the replies as they come. AcceleratorError likewise."""
+
+    def close(self) -> None:
+        """Close what is open."""
+
+
+def open(target: Target) -> Channel:  # noqa: A001
+    """A channel to a target; nothing is connected before the first call."""
+    from serving.accelerators.rpc.grpcio import GrpcChannel
+
+    return GrpcChannel(target)
