@@ -59,6 +59,19 @@ $(VENV)/.torch: $(VENV)/.dev requirements/torch.txt
 	@$(INSTALL) --no-deps --target $(VENV)/torch -r requirements/torch.txt
 	@touch $@
 
+# KServe and NVIDIA's Triton, apart likewise: servers that our client is attached to.
+$(VENV)/.peers: $(VENV)/.dev requirements/peers.txt
+	@echo "installing KServe into $(VENV)/peers (half a minute)"
+	@rm -rf $(VENV)/peers
+	@$(INSTALL) --no-deps --require-hashes --target $(VENV)/peers -r requirements/peers.txt
+	@touch $@
+
+$(VENV)/.triton: $(VENV)/.dev requirements/triton.txt
+	@echo "installing Triton into $(VENV)/triton (half a minute)"
+	@rm -rf $(VENV)/triton
+	@$(INSTALL) --no-deps --require-hashes --target $(VENV)/triton -r requirements/triton.txt
+	@touch $@
+
 lock: dev ## resolve the requirements anew, pinned and hashed
 	$(LOCK) requirements/dev.in -o requirements/dev.txt
 	$(LOCK) -c requirements/dev.txt requirements/demo.in -o requirements/demo.txt
@@ -66,6 +79,8 @@ lock: dev ## resolve the requirements anew, pinned and hashed
 	$(LOCK) -c requirements/dev.txt requirements/tensorflow.in -o requirements/tensorflow.txt
 	$(LOCK) -c requirements/dev.txt requirements/onnx.in -o requirements/onnx.txt
 	$(LOCK) -c requirements/dev.txt --no-deps requirements/oracle.in -o requirements/oracle.txt
+	$(LOCK) requirements/peers.in -o requirements/peers.txt
+	$(subst platform linux,platform x86_64-manylinux_2_35,$(LOCK)) requirements/triton.in -o requirements/triton.txt
 
 # --- what a newcomer runs
 
@@ -78,11 +93,11 @@ demo-tf: $(VENV)/.tensorflow ## the same with TensorFlow: a Keras model and one 
 demo-onnx: $(VENV)/.onnx ## a scikit-learn model by way of ONNX: export, convert, verify, serve
 	@$(PY) examples/digits_onnx/demo.py
 
-test: dev ## check and every suite, Docker's beside the others; fails on any failure
+test: dev $(VENV)/.peers ## check and every suite, Docker's beside the others; fails on any failure
 	@$(PY) tests/lanes.py
 
-test-full: test $(VENV)/.torch ## the same and what needs PyTorch
-	@$(PYTEST) tests/outside/torch_models.py
+test-full: test $(VENV)/.torch $(VENV)/.triton ## the same and what needs PyTorch or Triton
+	@$(PYTEST) tests/outside/torch_models.py tests/outside/triton_peer.py
 
 # --- what a change runs
 
@@ -102,7 +117,7 @@ unit: dev ## fast tests of one module each, and the docs' tests
 contract: dev ## promises to the platform, through a socket
 	@$(PYTEST) tests/contract
 
-integration: dev ## real processes, user scripts, faults
+integration: dev $(VENV)/.peers ## real processes, user scripts, faults
 	@$(PYTEST) tests/integration
 
 conformance: dev ## the same request to AWS's own toolkit and to us
