@@ -60,6 +60,14 @@ def names_or_none(text: str) -> tuple[str, ...]:
     return names(text)
 
 
+def device(text: str) -> str:
+    """Where a model runs: `cpu`, or an accelerator by its ordinal, `eia:N`, `eia(N)` or `eia` alone."""
+    found = re.fullmatch(r"cpu|eia(?:[:(]?(?P<ordinal>[0-9]{1,3})\)?)?", text.strip().lower())
+    if found is None:
+        raise ValueError("expected eia:0, eia:1, ... or cpu")
+    return "cpu" if found[0] == "cpu" else f"eia:{int(found['ordinal'] or 0)}"
+
+
 def secret(text: str) -> str:
     """Text that is never shown."""
     return text.strip()

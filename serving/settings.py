@@ -8,14 +8,13 @@ of the containers they come from; durations are seconds, whatever the toolkit of
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from serving import knobs
+from serving import flags, knobs
 from serving.errors import SettingsError
 
 UNSET = "default"
@@ -263,6 +262,20 @@ class Settings:
         parse=knobs.names_or_none,
         help="ordinals or ids of the accelerators to use, renumbered in this order; set and empty: none",
     )
+    device: str = knobs.knob(
+        "eia:0",
+        "EI_DEVICE",
+        parse=knobs.device,
+        help="which accelerator a model without a model_fn runs on, where one is declared: eia:N, or cpu for this host",
+    )
+    accelerator_batch: int = knobs.knob(
+        64,
+        "EI_ACCELERATOR_BATCH",
+        parse=knobs.whole,
+        low=1,
+        high=4096,
+        help="rows of different requests that share a pass on the accelerator; 1: none do",
+    )
     log_level: int = knobs.knob(
         20,
         "EI_LOG_LEVEL",
@@ -325,15 +338,15 @@ KNOBS = tuple(f for f in fields(Settings) if f.metadata)
 
 def read(argv: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from flags over environment over defaults; SettingsError lists every invalid value at once."""
-    flags = vars(_parser().parse_args(list(argv)))
+    given = flags.parse(KNOBS, argv)
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     faults: list[str] = []
     for f in KNOBS:
         source, text = _find(f.metadata["env"], environ, empty=f.metadata["parse"] is knobs.names_or_none)
-        if flags[f.name] is not None:
-            source, text = f"--{f.name.replace('_', '-')}", flags[f.name]
+        if given[f.name] is not None:
+            source, text = flags.name(f), given[f.name]
         sources[f.name] = source
         if text is None:
             continue
@@ -357,25 +370,6 @@ def _bounded(value: Any, meta: Mapping[str, Any]) -> Any:
     if low is not None and not low <= value <= high:
         raise ValueError(f"expected {low} to {high}")
     return value
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="serve",
-        description="Serve a model directory behind GET /ping and POST /invocations.",
-        epilog="example: serve --model ./model --port 8080",
-        allow_abbrev=False,
-    )
-    for f in KNOBS:
-        names = ", ".join(f.metadata["env"])
-        parser.add_argument(
-            f"--{f.name.replace('_', '-')}",
-            metavar=f.name.upper(),
-            nargs="?" if f.metadata["parse"] is knobs.flag else None,
-            const="true" if f.metadata["parse"] is knobs.flag else None,
-            help=f"{f.metadata['help']} [{names}; default {f.default if f.default is not None else 'none'}]",
-        )
-    return parser
 
 
 def table(settings: Settings) -> list[tuple[str, str, str]]:

@@ -93,12 +93,25 @@ def test_environment_names(field: str, name: str) -> None:
         "deadline": "7",
         "max_header_bytes": "2000",
         "port": "81",
+        "fallback": "cpu",
+        "device": "eia:1",
     }
     default = getattr(Settings(), field)
     text = samples.get(field, "false" if default is True else "true" if default is False else "20")
     settings = read([], {name: text})
     assert settings.sources[field] == name
-    assert str(getattr(settings, field)) in (text, text.title(), "(9000, 9010)", "7.0", "20.0")
+    assert str(getattr(settings, field)) in (text, text.title(), "(9000, 9010)", "7.0", "20.0", "('20',)")
+
+
+@pytest.mark.parametrize(("text", "device"), [("eia", "eia:0"), ("EIA:1", "eia:1"), ("eia(2)", "eia:2"), ("CPU", "cpu")])
+def test_devices(text: str, device: str) -> None:
+    """A device is an accelerator by its ordinal, however that is written, or the CPU."""
+    assert read(["--device", text], {}).device == device
+
+
+def test_no_devices() -> None:
+    """What is no device is refused, with what is one."""
+    assert "expected eia:0, eia:1, ... or cpu" in refused(["--device", "gpu:0"])
 
 
 def test_no_name_twice() -> None:
