@@ -19,9 +19,9 @@ KEEP_BYTES = 64 << 20
 class Arena:
     """First-fit blocks of whole pages, lowest first, so that the same pages are used again."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, memory: mmap.mmap | None = None) -> None:
         self._size = size
-        self._memory = mmap.mmap(-1, size)
+        self._memory = memory or mmap.mmap(-1, size)  # given where processes share it that are not forks of one another
         self._view = memoryview(self._memory)
         self._free = [(0, size)]
         self._held: dict[int, tuple[int, int, memoryview]] = {}

@@ -88,6 +88,14 @@ def response(model: str, outputs: Mapping[str, Array], id: str = "") -> list[Buf
     return [_response_head(model, specs), *_id(id), *_raw(RESPONSE_RAW, outputs.values())]
 
 
+def response_of(model: str, specs: tuple[Spec, ...], raw: Sequence[Buffer], id: str = "") -> list[Buffer]:
+    """Likewise, of contents that are raw already."""
+    pieces: list[Buffer] = [_response_head(model, specs), *_id(id)]
+    for data in raw:
+        pieces += (_tagged(RESPONSE_RAW, len(data)), data)
+    return pieces
+
+
 def read_request(body: Buffer) -> tuple[Head, str, list[Buffer]]:
     """A ModelInferRequest's head, its id and its raw contents, which are views of the body. AcceleratorError where it is none."""
     head, id, raw = _split(memoryview(body), REQUEST_RAW, REQUEST_ID)

@@ -1,0 +1,205 @@
+"""An engine process: one framework, the models loaded in it, and one pass at a time.
+
+The front starts it with two inherited descriptors, a socket and the shared memory, and ends it by closing the socket. It
+limits its own memory, so a model that outgrows what it was given fails, and not the host.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import importlib
+import logging
+import mmap
+import os
+import resource
+import signal
+import socket
+import sys
+from time import perf_counter
+from typing import Any, cast
+
+import numpy as np
+
+from serving.accelerators.engines import link
+from serving.accelerators.engines.base import Config, EngineModel, Framework, Host
+from serving.accelerators.errors import AcceleratorError, Code
+from serving.accelerators.protocol import tensors
+from serving.accelerators.protocol.tensors import Spec
+from serving.execution import channel
+from serving.invocation import Array, Inputs, Outputs
+from serving.models.signature import Tensor
+
+log = logging.getLogger("ei.engine")
+PR_SET_PDEATHSIG = 1
+
+
+class Engine:
+    """The loop of an engine process: a message, its answer, the next message."""
+
+    def __init__(self, framework: Framework, front: socket.socket, memory: mmap.mmap) -> None:
+        self._framework, self._front = framework, front
+        self._memory, self._view = memory, memoryview(memory)
+        self._models: dict[str, EngineModel] = {}
+        self._base = held()
+
+    def run(self) -> None:
+        """Answer until the front goes."""
+        self._send("ready", self._base)
+        while (message := channel.receive(self._front)) is not None:
+            kind, ticket, *rest = message
+            try:
+                getattr(self, f"_{kind}")(ticket, *rest)
+            except AcceleratorError as error:
+                self._send("failed", ticket, int(error.code), error.message)
+            except MemoryError:
+                self._send("failed", ticket, int(Code.RESOURCE_EXHAUSTED), "the model outgrows the accelerator's memory")
+
+    def _load(self, ticket: int, key: str, *told: Any) -> None:
+        folder, max_batch, options, budget = told
+        from pathlib import Path
+
+        config = Config(Path(folder), max_batch, options, budget)
+        before = held()
+        limit(self._base, budget + max(0, before - self._base))
+        self._framework.check(config)
+        try:
+            model = self._framework.load(config)
+        except (OSError, ValueError, KeyError) as error:  # files that are none of the framework's own errors
+            raise AcceleratorError(Code.INVALID_ARGUMENT, f"the files cannot be loaded: {error}") from None
+        self._models[key] = model
+        description = {
+            "inputs": _described(model.inputs),
+            "outputs": _described(model.outputs),
+            "max_batch": model.max_batch,
+            "report": model.report,
+            "held": held(),
+            "needs": max(0, held() - before),
+        }
+        self._send("loaded", ticket, description)
+
+    def _unload(self, ticket: int, key: str) -> None:
+        model = self._models.pop(key, None)
+        if model is not None:
+            model.close()
+            del model
+            _trim()
+        self._send("unloaded", ticket, held())
+
+    def _infer(self, ticket: int, key: str, calls: list[Any], place: tuple[int, int] | None) -> None:
+        began = perf_counter()
+        model, block = self._models[key], link.Block(self._memory, place)
+        if len(calls) == 1:
+            answers = [self._answered(model, calls[0], block)]
+        else:
+            answers = self._stacked(model, calls, block)
+        self._send("inferred", ticket, answers, perf_counter() - began, held())
+
+    def _answered(self, model: EngineModel, call: Any, block: link.Block) -> link.Answer:
+        """One call's answer, a fault included."""
+        specs, sent, wanted = call
+        try:
+            inputs = self._inputs(specs, sent)
+            return _packed(model.forward(inputs, tuple(wanted)), block)
+        except AcceleratorError as error:
+            return int(error.code), error.message
+        except MemoryError:
+            return int(
+                Code.RESOURCE_EXHAUSTED
+            ), "the pass outgrows the accelerator's memory: send fewer rows, or take a larger type"
+        except Exception as error:
+            log.exception("a pass failed")
+            return int(Code.INTERNAL), f"the pass failed: {type(error).__name__}: {error}"[:300]
+
+    def _stacked(self, model: EngineModel, calls: list[Any], block: link.Block) -> list[link.Answer]:
+        """The answers of calls that share a pass; each by itself where that fails, so that none suffers from another."""
+        try:
+            fed = [self._inputs(specs, sent) for specs, sent, _ in calls]
+            if model.stacks(fed[0]):
+                together = {name: np.concatenate([one[name] for one in fed]) for name in fed[0]}
+                rows = [len(next(iter(one.values()))) for one in fed]
+                outputs = model.forward(together, tuple(calls[0][2]))
+                if all(len(array) == sum(rows) for array in outputs.values()):
+                    return _split(outputs, rows, block)
+        except Exception as error:
+            log.debug("calls that were stacked run by themselves: %s", error)
+        return [self._answered(model, call, block) for call in calls]
+
+    def _inputs(self, specs: list[Any], sent: list[link.Contents]) -> Inputs:
+        return tensors.arrays([Spec(*spec) for spec in specs], [link.contents(self._view, one) for one in sent])
+
+    def _send(self, *message: Any) -> None:
+        self._front.sendall(channel.frame(message))
+
+
+def _packed(outputs: Outputs, block: link.Block) -> list[tuple[Spec, link.Contents]]:
+    """Outputs as a message has them."""
+    return [(_spec(name, array), block.put(tensors.contents(array))) for name, array in outputs.items()]
+
+
+def _split(outputs: Outputs, rows: list[int], block: link.Block) -> list[link.Answer]:
+    answers: list[link.Answer] = []
+    at = 0
+    for count in rows:
+        answers.append(_packed({name: array[at : at + count] for name, array in outputs.items()}, block))
+        at += count
+    return answers
+
+
+def _spec(name: str, array: Array) -> Any:
+    return (name, tensors.datatype(array.dtype), array.shape)
+
+
+def _described(told: tuple[Tensor, ...]) -> list[tuple[str, str, tuple[int, ...]]]:
+    """Tensors as ModelMetadata has them: -1 for any size, and where the rank is open one such size alone."""
+    shape = lambda tensor: (-1,) if tensor.shape is None else tuple(-1 if n is None else n for n in tensor.shape)  # noqa: E731
+    return [(tensor.name, tensors.datatype(tensor.dtype), shape(tensor)) for tensor in told]
+
+
+def held() -> int:
+    """Bytes of this process' private memory [proc(5): statm, resident without shared]."""
+    with open("/proc/self/statm") as file:
+        _, resident, shared, *_ = map(int, file.read().split())
+    return (resident - shared) * resource.getpagesize()
+
+
+def limit(base: int, budget: int) -> None:
+    """Let this process' data grow by so many bytes and no further [getrlimit(2): RLIMIT_DATA]."""
+    with open("/proc/self/status") as file:
+        now = next(int(line.split()[1]) << 10 for line in file if line.startswith("VmData"))
+    spared = max(0, now - held())  # mapped and never touched: it is no memory yet
+    resource.setrlimit(resource.RLIMIT_DATA, (base + spared + budget, resource.RLIM_INFINITY))
+
+
+def _trim() -> None:
+    import gc
+
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+
+
+def main() -> None:
+    """Run an engine process: what the front starts."""
+    parser = argparse.ArgumentParser(prog="engine")
+    parser.add_argument("framework", choices=("mxnet", "tensorflow", "onnxruntime"))
+    for name in ("socket", "memory", "size", "threads"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device-memory", type=int, default=0)
+    given = parser.parse_args()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the front's to tell
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
+    front = socket.socket(fileno=given.socket)
+    memory = mmap.mmap(given.memory, given.size)
+    os.close(given.memory)
+    framework = cast(Framework, importlib.import_module(f"serving.accelerators.engines.{given.framework}"))
+    framework.prepare(Host(given.threads, given.device, given.device_memory))
+    try:
+        Engine(framework, front, memory).run()
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the front has gone
+
+
+if __name__ == "__main__":
+    main()
