@@ -69,7 +69,7 @@ $(VENV)/.peers: $(VENV)/.dev requirements/peers.txt
 $(VENV)/.triton: $(VENV)/.dev requirements/triton.txt
 	@echo "installing Triton into $(VENV)/triton (half a minute)"
 	@rm -rf $(VENV)/triton
-	@$(INSTALL) --no-deps --require-hashes --target $(VENV)/triton -r requirements/triton.txt
+	@$(INSTALL) --no-deps --require-hashes --target $(VENV)/triton/lib/python3.11/site-packages -r requirements/triton.txt
 	@touch $@
 
 lock: dev ## resolve the requirements anew, pinned and hashed
