@@ -59,7 +59,7 @@ $(VENV)/.torch: $(VENV)/.dev requirements/torch.txt
 	@$(INSTALL) --no-deps --target $(VENV)/torch -r requirements/torch.txt
 	@touch $@
 
-# KServe and NVIDIA's Triton, apart likewise: servers that our client is attached to.
+# KServe, apart likewise, and NVIDIA's Triton, whose program starts Debian's Python: servers that our client is attached to.
 $(VENV)/.peers: $(VENV)/.dev requirements/peers.txt
 	@echo "installing KServe into $(VENV)/peers (half a minute)"
 	@rm -rf $(VENV)/peers
@@ -68,8 +68,8 @@ $(VENV)/.peers: $(VENV)/.dev requirements/peers.txt
 
 $(VENV)/.triton: $(VENV)/.dev requirements/triton.txt
 	@echo "installing Triton into $(VENV)/triton (half a minute)"
-	@rm -rf $(VENV)/triton
-	@$(INSTALL) --no-deps --require-hashes --target $(VENV)/triton/lib/python3.11/site-packages -r requirements/triton.txt
+	@/usr/bin/python3.11 -m venv --without-pip --clear $(VENV)/triton
+	@$(subst -m pip,-m pip --python $(VENV)/triton/bin/python,$(INSTALL)) --no-deps --require-hashes -r requirements/triton.txt
 	@touch $@
 
 lock: dev ## resolve the requirements anew, pinned and hashed
