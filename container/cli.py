@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from container.accelerator.cli import accelerator
 from container.errors import ContainerError
 from onnx_import import cli as importing
 from onnx_import.errors import OnnxImportError
@@ -137,7 +138,7 @@ def freeze(source: Path, target: Path, signatures: tuple[str, ...], tolerance: f
     return freezing.main(source, target, freezing.Choices(signatures, error, files["samples"], files["json_file"]))
 
 
-for command in (importing.convert, importing.ops, importing.export):
+for command in (importing.convert, importing.ops, importing.export, accelerator):
     ei.add_command(command)
 
 

@@ -19,12 +19,13 @@ INTERRUPTED = 128 + signal.SIGINT
 
 @dataclass(frozen=True)
 class Local:
-    """One local run: the image, the model directory, the host's port, more of the platform's environment."""
+    """One local run: the image, the model directory, the host's port, more of the platform's environment, of docker's options."""
 
     image: str
     model: Path
     port: int = PORT
     env: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
 
 def image_for(model: Path) -> str:
@@ -39,7 +40,7 @@ def command(client: str, local: Local) -> list[str]:
     words = [client, "run", "--rm", "--init=false", "--stop-timeout", "30", "--publish", f"{local.port}:{PORT}"]
     words += ["--volume", f"{local.model.resolve()}:/opt/ml/model:ro"]
     words += [word for pair in local.env for word in ("--env", pair)]
-    return [*words, local.image, "serve"]
+    return [*words, *local.options, local.image, "serve"]
 
 
 def _check(model: Path) -> None:
