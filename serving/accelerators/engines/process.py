@@ -16,6 +16,7 @@ import resource
 import signal
 import socket
 import sys
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, cast
 
@@ -89,10 +90,7 @@ class Engine:
     def _infer(self, ticket: int, key: str, calls: list[Any], place: tuple[int, int] | None) -> None:
         began = perf_counter()
         model, block = self._models[key], link.Block(self._memory, place)
-        if len(calls) == 1:
-            answers = [self._answered(model, calls[0], block)]
-        else:
-            answers = self._stacked(model, calls, block)
+        answers = self._stacked(model, calls, block) if len(calls) > 1 else [self._answered(model, calls[0], block)]
         self._send("inferred", ticket, answers, perf_counter() - began, held())
 
     def _answered(self, model: EngineModel, call: Any, block: link.Block) -> link.Answer:
@@ -152,8 +150,11 @@ def _spec(name: str, array: Array) -> Any:
 
 def _described(told: tuple[Tensor, ...]) -> list[tuple[str, str, tuple[int, ...]]]:
     """Tensors as ModelMetadata has them: -1 for any size, and where the rank is open one such size alone."""
-    shape = lambda tensor: (-1,) if tensor.shape is None else tuple(-1 if n is None else n for n in tensor.shape)  # noqa: E731
-    return [(tensor.name, tensors.datatype(tensor.dtype), shape(tensor)) for tensor in told]
+    return [(tensor.name, tensors.datatype(tensor.dtype), _sizes(tensor)) for tensor in told]
+
+
+def _sizes(tensor: Tensor) -> tuple[int, ...]:
+    return (-1,) if tensor.shape is None else tuple(-1 if size is None else size for size in tensor.shape)
 
 
 def held() -> int:
@@ -195,10 +196,8 @@ def main() -> None:
     os.close(given.memory)
     framework = cast(Framework, importlib.import_module(f"serving.accelerators.engines.{given.framework}"))
     framework.prepare(Host(given.threads, given.device, given.device_memory))
-    try:
+    with suppress(BrokenPipeError, ConnectionResetError):  # the front has gone
         Engine(framework, front, memory).run()
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # the front has gone
 
 
 if __name__ == "__main__":

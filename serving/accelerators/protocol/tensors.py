@@ -92,7 +92,7 @@ def response_of(model: str, specs: tuple[Spec, ...], raw: Sequence[Buffer], id: 
     """Likewise, of contents that are raw already."""
     pieces: list[Buffer] = [_response_head(model, specs), *_id(id)]
     for data in raw:
-        pieces += (_tagged(RESPONSE_RAW, len(data)), data)
+        pieces += (tagged(RESPONSE_RAW, len(data)), data)
     return pieces
 
 
@@ -145,7 +145,7 @@ def contents(value: Array) -> Buffer:
     if value.dtype.kind in "OSU":
         items = [item.encode() if isinstance(item, str) else bytes(item) for item in value.reshape(-1)]
         return b"".join(struct.pack("<I", len(item)) + item for item in items)
-    return memoryview(np.ascontiguousarray(value).reshape(-1).view(np.uint8)).cast("B")
+    return np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
 
 
 def _contradiction(spec: Spec, why: str) -> AcceleratorError:
@@ -291,7 +291,7 @@ def _skip(wire: int, view: memoryview, at: int) -> int:
     raise ValueError
 
 
-def _tagged(field: int, length: int) -> bytes:
+def tagged(field: int, length: int) -> bytes:
     """What stands before a length-delimited value."""
     head = bytearray([field << 3 | 2])
     while length > 127:
@@ -304,7 +304,7 @@ def _tagged(field: int, length: int) -> bytes:
 def _raw(field: int, values: Iterable[Array]) -> Iterator[Buffer]:
     for value in values:
         data = contents(value)
-        yield _tagged(field, len(data))
+        yield tagged(field, len(data))
         yield data
 
 
@@ -312,4 +312,4 @@ def _id(id: str) -> tuple[bytes, ...]:
     if not id:
         return ()
     data = id.encode()
-    return (_tagged(REQUEST_ID, len(data)) + data,)
+    return (tagged(REQUEST_ID, len(data)) + data,)

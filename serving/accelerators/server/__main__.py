@@ -41,7 +41,9 @@ async def serve(options: Options) -> None:
     repository = Repository(options, Shared())
     front = Front(options, repository)
     limits = server.Limits(max_message=min(options.type.memory, (1 << 31) - 1))
-    listening = await server.serve(front, options.host, options.port, ssl_context=_tls(options), token=options.token, limits=limits)
+    listening = await server.serve(
+        front, options.host, options.port, ssl_context=_tls(options), token=options.token, limits=limits
+    )
     exporter = Exporter(options, repository, listening) if options.metrics_port else None
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -49,7 +51,10 @@ async def serve(options: Options) -> None:
     sweeping = loop.create_task(_sweep(repository))
     where = options.host if options.host.startswith("unix:") else f"{options.host}:{options.port}"
     guard = "TLS and a token" if options.certificate else "no TLS"
-    print(f"accelerator {options.id} ({options.type.name}, {options.device}, {options.threads} threads) on {where}, {guard}", flush=True)
+    print(
+        f"accelerator {options.id} ({options.type.name}, {options.device}, {options.threads} threads) on {where}, {guard}",
+        flush=True,
+    )
     await stop.wait()
     sweeping.cancel()
     await listening.close(GRACE_SECONDS)

@@ -22,6 +22,7 @@ from serving.accelerators.rpc.server import Call
 from serving.accelerators.server.models import READY, Model, Pending
 from serving.accelerators.server.options import Options
 from serving.accelerators.server.repository import Repository
+from serving.accelerators.server.stream import Part, Stream
 
 log = logging.getLogger("ei.accelerator")
 INFER, STREAM = f"/{SERVICE}/ModelInfer", f"/{SERVICE}/ModelStreamInfer"
@@ -38,6 +39,7 @@ class Front:
     def __init__(self, options: Options, repository: Repository) -> None:
         self._options, self._repository = options, repository
         self._loop = asyncio.get_running_loop()
+        self._streams: dict[Call, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._methods: dict[str, Callable[[Any], Awaitable[Any]]] = {
             name: getattr(self, f"_{_snake(name)}")
@@ -53,23 +55,40 @@ class Front:
 
     def handle(self, call: Call, body: Buffer) -> None:
         """Answer a message: a whole call, or one of a stream's."""
-        if call.path in (INFER, STREAM):
-            try:
-                self._infer(call, body)
-            except AcceleratorError as error:
-                call.fail(error.code, error.message)
+        if call.path == INFER:
+            self._infer(call, body)
+            return
+        if call.path == STREAM:
+            self._infer(Part(self._streams.setdefault(call, Stream(call))), body)
             return
         task = self._loop.create_task(self._answer(call, body))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _infer(self, call: Call, body: Buffer) -> None:
+    def half_closed(self, call: Call) -> None:
+        """The client has said the last word of a stream."""
+        stream = self._streams.pop(call, None) or Stream(call)
+        stream.is_said = True
+        stream.end()
+
+    def closed(self, call: Call) -> None:
+        """A stream has ended without a last word."""
+        self._streams.pop(call, None)
+
+    def _infer(self, call: Call | Part, body: Buffer) -> None:
+        try:
+            self._queue(call, body)
+        except AcceleratorError as error:
+            call.fail(error.code, error.message)
+
+    def _queue(self, call: Call | Part, body: Buffer) -> None:
         head, id, contents = tensors.read_request(body)
         model = self._repository.find(head.model, head.version)
         rows = model.rows(head)
         if len(head.tensors) != len(contents):
             raise AcceleratorError(
-                Code.INVALID_ARGUMENT, f"the message names {len(head.tensors)} tensors and holds the contents of {len(contents)}"
+                Code.INVALID_ARGUMENT,
+                f"the message names {len(head.tensors)} tensors and holds the contents of {len(contents)}",
             )
         if model.state != READY and model.reason:
             raise AcceleratorError(Code.UNAVAILABLE, f"the model could not be loaded again: {model.reason}")
@@ -82,7 +101,9 @@ class Front:
         service, _, method = call.path.removeprefix("/").rpartition("/")
         run = self._methods.get(method) if service == SERVICE else None
         if run is None:
-            call.fail(Code.UNIMPLEMENTED, f"no method {call.path[:80]}: this is an accelerator, of the Open Inference Protocol v2")
+            call.fail(
+                Code.UNIMPLEMENTED, f"no method {call.path[:80]}: this is an accelerator, of the Open Inference Protocol v2"
+            )
             return
         try:
             request = message(f"{method}Request").FromString(bytes(body))
@@ -141,7 +162,9 @@ class Front:
         return reply
 
     async def _model_statistics(self, request: Any) -> Any:
-        found = [self._repository.find(request.name, request.version)] if request.name else list(self._repository.models.values())
+        found = (
+            [self._repository.find(request.name, request.version)] if request.name else list(self._repository.models.values())
+        )
         reply = message("ModelStatisticsResponse")()
         for model in found:
             _put_statistics(reply.model_stats.add(), model)
@@ -155,10 +178,15 @@ class Front:
         return reply
 
     async def _repository_model_load(self, request: Any) -> Any:
-        parameters = {key: getattr(value, value.WhichOneof("parameter_choice") or "string_param") for key, value in request.parameters.items()}
+        parameters = {
+            key: getattr(value, value.WhichOneof("parameter_choice") or "string_param")
+            for key, value in request.parameters.items()
+        }
         for key, value in parameters.items():
             if key.startswith("file:") != isinstance(value, bytes):
-                raise AcceleratorError(Code.INVALID_ARGUMENT, f"parameter {key[:60]!r} is of the wrong type: files are bytes_param")
+                raise AcceleratorError(
+                    Code.INVALID_ARGUMENT, f"parameter {key[:60]!r} is of the wrong type: files are bytes_param"
+                )
         await self._repository.load(request.model_name, parameters)
         return message("RepositoryModelLoadResponse")()
 

@@ -12,6 +12,7 @@ from typing import Any
 from serving.accelerators.errors import AcceleratorError, Code
 from serving.accelerators.protocol.tensors import Buffer, Head, Spec
 from serving.accelerators.rpc.server import Call
+from serving.accelerators.server.stream import Part
 
 LOADING, READY, UNAVAILABLE = "LOADING", "READY", "UNAVAILABLE"
 MAX_WAITING = 1024
@@ -24,7 +25,7 @@ MAX_KNOWN = 256
 class Pending:
     """A call that waits: `rows` is 0 where it may not be stacked; `tries` counts the passes that died under it."""
 
-    call: Call
+    call: Call | Part
     model: Model
     head: Head
     id: str
@@ -107,7 +108,9 @@ class Model:
         """Queue a call. UNAVAILABLE where too many wait."""
         mine = self._clients.setdefault(pending.call.client, deque())
         if self._waiting >= MAX_WAITING or len(mine) >= MAX_CLIENT_WAITING:
-            raise AcceleratorError(Code.UNAVAILABLE, f"the queue is full: {self._waiting} calls wait for the model, {len(mine)} of this client")
+            raise AcceleratorError(
+                Code.UNAVAILABLE, f"the queue is full: {self._waiting} calls wait for the model, {len(mine)} of this client"
+            )
         mine.append(pending)
         self._waiting += 1
 
@@ -214,4 +217,6 @@ def _fits(spec: Spec, given: Spec) -> None:
         fits = fits and all(want in (-1, size) for want, size in zip(spec.shape, given.shape, strict=True))
     if not fits or given.datatype != spec.datatype:
         told, wanted = (f"{one.datatype[:20]} {list(one.shape)}" for one in (given, spec))
-        raise AcceleratorError(Code.INVALID_ARGUMENT, f"input {spec.name!r} is {told}; the model takes {wanted}, where -1 is any size")
+        raise AcceleratorError(
+            Code.INVALID_ARGUMENT, f"input {spec.name!r} is {told}; the model takes {wanted}, where -1 is any size"
+        )

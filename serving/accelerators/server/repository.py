@@ -46,7 +46,9 @@ class Repository:
         """The model of this name; NOT_FOUND where it is not loaded, UNAVAILABLE where it could not be loaded again."""
         model = self.models.get(name)
         if model is None or version not in ("", "1"):
-            raise AcceleratorError(Code.NOT_FOUND, f"no model {name[:80]!r}{f' of version {version[:20]}' if version else ''} is loaded")
+            raise AcceleratorError(
+                Code.NOT_FOUND, f"no model {name[:80]!r}{f' of version {version[:20]}' if version else ''} is loaded"
+            )
         return model
 
     def lane(self, model: Model) -> Lane:
@@ -174,7 +176,10 @@ def _artifact(files: dict[str, bytes], config: str) -> Artifact:
     named = str(told.get("backend") or told.get("platform") or "")
     framework = BACKENDS.get(named) if named else _guess(files)
     if framework is None:
-        raise AcceleratorError(Code.INVALID_ARGUMENT, f"backend {named[:40]!r} is none of {sorted(BACKENDS)}, and the files are of none that is known")
+        raise AcceleratorError(
+            Code.INVALID_ARGUMENT,
+            f"backend {named[:40]!r} is none of {sorted(BACKENDS)}, and the files are of none that is known",
+        )
     options = {str(key): str(value.get("string_value", "")) for key, value in told.get("parameters", {}).items()}
     for side in ("input", "output"):  # as Triton's own configurations name the tensors
         if told.get(side) and f"{side}s" not in options and framework == MXNET:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,6 @@ from serving.accelerators.rpc.target import Target
 from tests.integration.faults.server import free_port
 
 ROOT = Path(__file__).parents[3]
-START_SECONDS = 60
 
 
 @dataclass
@@ -68,10 +66,9 @@ def start(folder: Path, *flags: str, port: int = 0) -> RunningAccelerator:
     command = [sys.executable, "-m", "serving.accelerators.server", "--port", str(port), "--threads", "1", *flags]
     with log.open("a") as err:
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=err, text=True)
-    end = time.monotonic() + START_SECONDS
     assert process.stdout is not None
     line = process.stdout.readline()
-    assert line.startswith("accelerator ") and time.monotonic() < end, log.read_text()
+    assert line.startswith("accelerator "), log.read_text()
     return RunningAccelerator(process, port, log)
 
 
