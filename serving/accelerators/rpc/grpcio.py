@@ -26,7 +26,7 @@ class GrpcChannel:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._metadata = [("authorization", f"Bearer {target.token}")] if target.token else None
+        self._metadata = (("authorization", f"Bearer {target.token}"),) if target.token else None
         self._channel = _open(target)
         self._calls: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -46,7 +46,8 @@ class GrpcChannel:
     def stream(self, path: str, messages: Iterable[bytes], timeout: float) -> Iterator[Buffer]:
         """A streamed call."""
         try:
-            yield from self._channel.stream_stream(path)(iter(messages), timeout=timeout, metadata=self._metadata)
+            streamed: Any = self._channel.stream_stream(path)
+            yield from streamed(iter(messages), timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             raise failed(error, self._target) from None
 
