@@ -1,8 +1,8 @@
 # Every target is a line or two, so that people and CI run the same thing. `make help` lists them.
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo demo-tf demo-onnx test test-full check lint types unit contract integration conformance docker-test fuzz \
-        bench bench-tf fmt lock build run size docs clean dev
+.PHONY: help env demo demo-tf demo-onnx demo-accelerator test test-full test-gpu check lint types unit contract integration \
+        conformance docker-test fuzz bench bench-tf fmt lock protocol build run size docs clean dev
 
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -16,7 +16,7 @@ IMAGE   :=
 ONE      = $(if $(IMAGE),--image "$(IMAGE)")
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 # --- the environment: a stamp for each lock, newer than the lock it was installed from
 # (--no-deps: tensorflow-serving-api asks for `tensorflow`, which would lie over `tensorflow-cpu`; the locks are complete)
@@ -93,11 +93,17 @@ demo-tf: $(VENV)/.tensorflow ## the same with TensorFlow: a Keras model and one 
 demo-onnx: $(VENV)/.onnx ## a scikit-learn model by way of ONNX: export, convert, verify, serve
 	@$(PY) examples/digits_onnx/demo.py
 
+demo-accelerator: $(VENV)/.tensorflow ## Elastic Inference's scripts, unmodified, on an accelerator that is killed and comes back
+	@$(PY) examples/accelerator/demo.py
+
 test: dev $(VENV)/.peers ## check and every suite, Docker's beside the others; fails on any failure
 	@$(PY) tests/lanes.py
 
 test-full: test $(VENV)/.torch $(VENV)/.triton ## the same and what needs PyTorch or Triton
 	@$(PYTEST) tests/outside/torch_models.py tests/outside/triton_peer.py
+
+test-gpu: dev ## the accelerator's engines on this machine's GPU
+	@$(PYTEST) tests/gpu
 
 # --- what a change runs
 
@@ -141,6 +147,12 @@ fmt: dev ## format and fix what can be fixed
 
 docs: dev ## write the generated pages anew
 	@$(PY) docs/generate.py
+
+protocol: dev ## compile serving/accelerators/protocol/inference.proto
+	@rm -rf build/protoc
+	@$(INSTALL) --no-deps --require-hashes --target build/protoc -r requirements/protocol.txt
+	@PYTHONPATH=build/protoc $(PY) -m grpc_tools.protoc -I serving/accelerators/protocol \
+	    --descriptor_set_out=serving/accelerators/protocol/inference.binpb inference.proto
 
 # --- the images; IMAGE=mxnet or IMAGE=tf means one of them
 
