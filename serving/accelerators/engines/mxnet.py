@@ -9,7 +9,7 @@ A process' threads are fixed when MXNet is imported, so `prepare` comes first, i
 from __future__ import annotations
 
 from serving import settings
-from serving.accelerators.engines import memory, mxnet_files
+from serving.accelerators.engines import memory, mxnet_files, mxnet_symbol
 from serving.accelerators.engines.base import Config, EngineModel, Host
 from serving.accelerators.engines.mxnet_exact import ExactModel
 from serving.accelerators.errors import AcceleratorError, Code
@@ -44,7 +44,7 @@ def load(config: Config) -> EngineModel:
     before = memory.held()
     try:
         return _load(config)
-    except (ModelError, mx.MXNetError, RuntimeError, MemoryError) as error:
+    except (ModelError, mx.MXNetError, RuntimeError, ValueError, MemoryError) as error:
         if not memory.is_exhausted(error):
             raise AcceleratorError(Code.INVALID_ARGUMENT, f"MXNet cannot load the model: {first_line(error)}") from None
     memory.trim()
@@ -59,7 +59,7 @@ def _load(config: Config) -> EngineModel:
 
         return mxnet_served.load(config)
     text = mxnet_files.symbol_text(config)
-    with numpy_shapes(mxnet_files.is_numpy(text)):
+    with numpy_shapes(mxnet_symbol.is_numpy(text)):
         symbol = import_mxnet().sym.load_json(text)
     path = config.folder / mxnet_files.PARAMS
     args, aux = split_params(load_arrays(path)) if path.stat().st_size else ({}, {})

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.accelerators.engines import memory, mxnet_files
+from serving.accelerators.engines import memory, mxnet_files, mxnet_symbol
 from serving.accelerators.engines.base import Config
 from serving.accelerators.errors import AcceleratorError, Code
 from serving.backends.mxnet import Executor, first_line, numpy_shapes
@@ -65,7 +65,7 @@ class ExactModel:
     def __init__(self, symbol: Any, args: dict[str, Any], aux: dict[str, Any], config: Config) -> None:
         self._symbol, self._config = symbol, config
         text = symbol.tojson()
-        self._is_numpy = mxnet_files.is_numpy(text)
+        self._is_numpy = mxnet_symbol.is_numpy(text)
         arguments, states = symbol.list_arguments(), symbol.list_auxiliary_states()
         self._args = {name: args[name] for name in arguments if name in args}
         self._aux = {name: aux[name] if name in aux else args[name] for name in states if name in aux or name in args}
@@ -124,7 +124,7 @@ class ExactModel:
         for is_last in (False, True):
             try:
                 return self._pass(key, inputs)
-            except (import_mxnet().MXNetError, RuntimeError, ModelError, MemoryError) as error:
+            except (import_mxnet().MXNetError, RuntimeError, ModelError, ValueError, MemoryError) as error:
                 self._graphs.pop(key, None)
                 if not memory.is_exhausted(error):
                     raise _invalid(f"MXNet does not take the call: {first_line(error)}") from None
