@@ -34,6 +34,7 @@ class Sender(Generic[S]):
 
     def send(self, stream: S, pieces: list[Buffer], before: bytes, after: bytes = b"", ends: int = 0) -> None:
         """Send a message, with frames before it and after it, at once or as the peer's windows open."""
+        stream.tail, stream.ends = after, ends
         size = size_of(pieces)
         total = size + frames.PREFIX_SIZE
         free = self.stuck is None and not self.waiting and stream.outgoing is None
@@ -49,7 +50,6 @@ class Sender(Generic[S]):
         if stream.outgoing is None:
             stream.outgoing = Outgoing()
         stream.outgoing.add([frames.PREFIX.pack(0, size), *pieces])
-        stream.tail, stream.ends = after, ends
         self.waiting[stream.number] = stream
         self.flush()
 
