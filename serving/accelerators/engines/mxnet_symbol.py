@@ -36,17 +36,10 @@ CODE = {
     "_npi_cvimread": "reads files",
 }
 """Operators that do more than compute, and what."""
-OUTSIDE = (
-    "_cv",
-    "_npi_cv",
-    "_imdecode",
-    "_backward",
-    "_broadcast_backward",
-    "_split_v2_backward",
-    "_CrossDevice",
-    "_NoGradient",
-)
-"""How names begin of operators that no model for inference has: pictures' codecs, gradients, copies between devices."""
+OUTSIDE = ("_cv", "_npi_cv", "_imdecode", "_CrossDevice", "_NoGradient")
+"""How names begin of operators that no model for inference has: pictures' codecs, copies between devices. Gradients are more."""
+GRAPHS = {"_foreach": 1, "_while_loop": 2, "_cond": 3}
+"""Operators that hold graphs, and how many; oneDNN's fused ones (`_sg_`) one."""
 
 
 def check(graph: Any, depth: int = 0) -> None:
