@@ -19,6 +19,7 @@ from serving.errors import StartError
 from serving.settings import Settings
 
 if TYPE_CHECKING:
+    from serving.accelerators.detection import Found as Accelerators
     from serving.backends.tf_server_process import Servers
     from serving.execution.placement import Placement
     from serving.invocation import Service
@@ -67,12 +68,18 @@ def serve(settings: Settings, arguments: Sequence[str] = ()) -> None:
         signal.signal(number, _leave)
     gc.disable()  # nothing of what a start makes is garbage; the workers freeze it and go on with the collector
     settings = prepare(settings)
+    attached: tuple[Accelerators, ...] = ()
+    if settings.accelerators or settings.accelerator_present:
+        from serving.accelerators import detection
+
+        settings, attached = detection.attach(settings)
     found = store.served_by_tensorflow(settings)
     tf_serving = None
     if found or settings.tfs_address:
         noted.say()
+    if settings.tfs_address or (found and not settings.attaches):
         settings, tf_serving = _attach(settings, found)
-    if settings.preload:
+    if settings.preload or settings.attaches:
         with _time_limit(settings.startup_timeout):
             service, chosen = _load(settings, found)
         if _has_threads():
@@ -81,14 +88,19 @@ def serve(settings: Settings, arguments: Sequence[str] = ()) -> None:
         service, chosen = None, placement.unmeasured(settings)
     plan = Plan(settings, service, chosen, settings.model_dir.name, tf_serving=tf_serving)
     plan.is_tensorflow = bool(found or settings.tfs_address)
+    plan.attached = attached
+    device = settings.device if settings.attaches and not settings.tfs_address else "cpu"
+    plan.metrics.devices = dict.fromkeys(found or [plan.name], device)
     try:
         plan.open()
     except StartError:
         if tf_serving is not None:
             tf_serving.stop()
         raise
-    message = "serving %s on port %d: loaded in %.2f s, placement %s (%s), %d processes"
-    log.info(message, settings.model_dir, settings.port, perf_counter() - began, chosen.kind, chosen.why, plan.processes)
+    message = "serving %s on port %d: loaded in %.2f s, device %s, placement %s (%s), %d processes"
+    where = next((str(one) for one in attached if one.device == device), device)
+    taken = perf_counter() - began
+    log.info(message, settings.model_dir, settings.port, taken, where, chosen.kind, chosen.why, plan.processes)
     Application(plan).run()
 
 
@@ -114,6 +126,13 @@ def _load(settings: Settings, found: Found) -> tuple[Service | None, Placement]:
 
     if settings.tfs_address:
         return None, placement.unmeasured(settings)
+    if settings.accelerators and (found or store.has_user_code(settings)):
+        return None, placement.unmeasured(settings)  # connections do not survive a fork
+    if settings.attaches:
+        from serving.execution import attachment
+
+        service = store.load(settings)
+        return service, attachment.place(service, settings)
     if not found:
         service = store.load(settings)
         return service, placement.choose(service, settings)

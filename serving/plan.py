@@ -20,6 +20,8 @@ from serving.telemetry.metrics import Metrics
 if TYPE_CHECKING:
     from flask import Flask
 
+    from serving.accelerators.detection import Found
+    from serving.accelerators.health import Watch
     from serving.backends.tf_server_process import Servers
 
 METRIC_ROWS = 256
@@ -42,6 +44,8 @@ class Plan:
     generation: int = 0
     is_tensorflow: bool = False
     """Whether TensorFlow models are served."""
+    attached: tuple[Found, ...] = ()
+    """The accelerators that answered at the start; none where none is declared, or where the CPU stands in for them."""
     tf_serving: Servers | None = None
     """TF Serving's own processes, where they were started for it; the arbiter keeps them."""
     cores: int = field(
@@ -52,20 +56,28 @@ class Plan:
 
     @property
     def narrow(self) -> int:
-        """Model processes that take one request each as they fall free; of the inline placement: all processes."""
-        return self.settings.workers or self.cores
+        """Model processes that take one request each as they fall free; without a pool: all processes.
+
+        Twice as many as cores where passes run on an accelerator: while one process waits for it, another one decodes.
+        """
+        return self.settings.workers or self.cores * (2 if self.waits and self.placement.kind == "pool" else 1)
+
+    @property
+    def waits(self) -> bool:
+        """Whether passes run on an accelerator, and processes wait for it."""
+        return bool(self.attached) and self.settings.device != "cpu"
 
     @property
     def processes(self) -> int:
         """How many processes the arbiter keeps."""
-        if self.placement.kind == "inline":
+        if self.placement.kind != "pool":
             return self.narrow
         return 1 + self.narrow + int(self.has_wide)
 
     @property
     def has_wide(self) -> bool:
         """Whether a lone request gets a model process with all cores' threads."""
-        return self.settings.wide and self.cores > self.settings.omp_threads
+        return self.settings.wide and self.cores > self.settings.omp_threads and not self.waits
 
     @property
     def listens_grpc(self) -> bool:
@@ -74,7 +86,7 @@ class Plan:
 
     def open(self) -> None:
         """Listen: one socket for each process that accepts, so that each has its own share of the connections."""
-        self.listeners = _listeners(self.settings, self.narrow if self.placement.kind == "inline" else 1)
+        self.listeners = _listeners(self.settings, 1 if self.placement.kind == "pool" else self.narrow)
         if self.listens_grpc:  # by the processes that answer, after the fork; they would share it with anybody
             try:
                 _free(self.settings.host, self.settings.grpc_port)
@@ -84,8 +96,8 @@ class Plan:
             self._open_pool()
 
     def to_pool(self) -> bool:
-        """Change an inline plan into a pool; False where it is one already."""
-        if self.placement.kind == "pool":
+        """Change an inline plan into a pool; False where it is none."""
+        if self.placement.kind != "inline":
             return False
         self.placement = Placement("pool", "the user script turned out slow")
         self.generation += 1
@@ -127,11 +139,28 @@ class Plan:
 
         return remote.is_available(self.settings)
 
+    def watch(self) -> Watch | None:
+        """Whoever tells whether the accelerator is still there, in this process; None where none is used."""
+        if not self.waits:
+            return None
+        from serving.accelerators.health import Watch
+
+        return Watch(self.settings, getattr(getattr(self.service, "model", None), "artifact", None))
+
     def create_app(self) -> Flask:
         """The control plane of this process."""
         from serving.control.app import create_app
 
-        return create_app(self.settings, self.metrics)
+        return create_app(self.settings, self.metrics, status=self.status)
+
+    def status(self) -> dict[str, Any]:
+        """What `/status` says: which models run where, and what has been called there."""
+        return {
+            "models": [{"name": name, "device": device} for name, device in self.metrics.places()],
+            "placement": {"kind": self.placement.kind, "why": self.placement.why, "processes": self.processes},
+            "accelerators": [{"device": found.device, **vars(found)} for found in self.attached],
+            "accelerator_calls": self.metrics.accelerator_calls,
+        }
 
     def booted(self, slot: int) -> None:
         """Note that the process in this slot serves."""

@@ -328,6 +328,11 @@ class Settings:
         return self.grpc or self.sources.get("grpc_port", UNSET) != UNSET
 
     @property
+    def attaches(self) -> bool:
+        """Whether models without a script of their own run on an accelerator."""
+        return bool(self.accelerators) and self.device != "cpu"
+
+    @property
     def max_payload(self) -> int:
         """The largest request body in bytes."""
         return (self.max_payload_mb or 4096) << 20

@@ -10,17 +10,42 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from time import perf_counter
 
 from serving import settings as knobs
-from serving.accelerators.client import Accelerator
+from serving.accelerators.client import CALL_SECONDS, Accelerator
 from serving.accelerators.errors import AcceleratorError, Undetected
 from serving.accelerators.rpc.target import Target
+from serving.invocation import Inputs, Outputs
 from serving.settings import Settings
 
 CLIENT_VERSION = "1.9.1-ei"
 """What the banner says of the client: the MXNet version whose scripts it runs."""
+
+
+class Counted(Accelerator):
+    """An accelerator that keeps the seconds that its inferences took, beside their number."""
+
+    seconds = 0.0
+
+    def infer(self, name: str, inputs: Inputs, outputs: Sequence[str] = (), timeout: float = CALL_SECONDS) -> Outputs:
+        """One pass of a loaded model."""
+        begin = perf_counter()
+        try:
+            return super().infer(name, inputs, outputs, timeout)
+        finally:
+            self.seconds += perf_counter() - begin
+
+
+_opened: list[Counted] = []
+
+
+def used() -> tuple[int, float]:
+    """How many inferences the accelerators have answered to this process, and the seconds that they took."""
+    return sum(one.calls for one in _opened), sum(one.seconds for one in _opened)
 
 
 def targets(settings: Settings) -> tuple[Target, ...]:
@@ -46,10 +71,10 @@ def visible(settings: Settings) -> tuple[Accelerator, ...]:
 @lru_cache(8)
 def _visible(found: tuple[Target, ...], wanted: tuple[str, ...] | None, process: int) -> tuple[Accelerator, ...]:
     """Once for each process: connections do not survive a fork."""
-    if wanted is None:
-        return tuple(Accelerator(target, ordinal) for ordinal, target in enumerate(found))
-    chosen = [_chosen(found, entry) for entry in wanted]
-    return tuple(Accelerator(target, ordinal) for ordinal, target in enumerate(chosen))
+    chosen = found if wanted is None else [_chosen(found, entry) for entry in wanted]
+    opened = tuple(Counted(target, ordinal) for ordinal, target in enumerate(chosen))
+    _opened.extend(opened)
+    return opened
 
 
 def _chosen(found: tuple[Target, ...], entry: str) -> Target:
@@ -73,16 +98,18 @@ def number(ordinal: int, settings: Settings | None = None) -> Accelerator:
     found = visible(settings)
     if not found:
         _print("Failed to query accelerator metadata.")
-        why = (
-            "EI_VISIBLE_DEVICES is empty"
-            if settings.accelerators
-            else "set EI_ACCELERATORS=HOST:PORT (`ei accelerator serve` starts one)"
-        )
-        raise Undetected(why)
+        raise Undetected(why_none(settings))
     if not 0 <= ordinal < len(found):
         raise Undetected(f"number {ordinal} is asked for, and there are {len(found)}: ordinals count from 0 (EI_ACCELERATORS)")
     _announce(found, os.getpid())
     return found[ordinal]
+
+
+def why_none(settings: Settings) -> str:
+    """What to set where no accelerator is to be seen."""
+    if settings.accelerators:
+        return "EI_VISIBLE_DEVICES is empty"
+    return "set EI_ACCELERATORS=HOST:PORT (`ei accelerator serve` starts one)"
 
 
 @lru_cache(8)

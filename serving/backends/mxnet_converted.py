@@ -19,11 +19,11 @@ from onnx_import.graph import Type
 from serving.backends.mxnet import SymbolModel, first_line, load_arrays, numpy_shapes, split_params
 from serving.backends.mxnet_import import import_mxnet
 from serving.backends.mxnet_program import ProgramModel, row_name
-from serving.backends.mxnet_signature import ExactSignature, Port, RowSignature, port
+from serving.backends.mxnet_signature import ExactSignature, Port, RowSignature, port, served_dtype
 from serving.errors import ModelError
 from serving.invocation import Inputs, Outputs
 from serving.models.layout import REPORT, Layout, is_converted
-from serving.models.signature import Tensor
+from serving.models.signature import Signature, Tensor
 
 log = logging.getLogger("ei.models")
 PLAIN = {"float16", "float32", "float64", "uint8", "int8", "int32", "int64", "bool"}
@@ -42,6 +42,26 @@ def load(layout: Layout) -> Any:
     if not is_of_rows(report):
         return ProgramModel(layout.directory, report)
     return OverridableModel(layout, report) if _overridable(report) else _symbol_model(layout, report, None)
+
+
+def described(layout: Layout) -> Signature:
+    """The signature by the report alone: what a request is checked against where the model runs elsewhere."""
+    report = _report(layout)
+    samples = report.get("sample", {})
+    outputs = tuple(Tensor(entry["name"], None, served_dtype(entry["dtype"])) for entry in report["outputs"])
+    if is_of_rows(report):
+        inputs = tuple(_rows(entry) for entry in report["inputs"] if entry not in _overridable(report))
+        return RowSignature(inputs, outputs, samples)
+    fed = [entry for entry in report["inputs"] if not entry.get("optional")]
+    takes_one_row = bool(fed) and all(entry["shape"] and entry["shape"][0] == 1 for entry in (*fed, *report["outputs"]))
+    ports = []
+    for entry in report["inputs"]:
+        if entry["kind"] == "tensor":
+            opened = takes_one_row and entry in fed
+            ports.append(_port({**entry, "shape": [None, *entry["shape"][1:]] if opened else entry["shape"]}))
+        elif entry in fed:
+            raise ModelError(f"input {entry['name']!r} is a {entry['kind']}, which is not sent to an accelerator")
+    return ExactSignature(tuple(ports), outputs, samples, takes_one_row)
 
 
 def _report(layout: Layout) -> dict[str, Any]:

@@ -1,6 +1,9 @@
-"""The Flask app: `/metrics` and `/execution-parameters`, and a JSON 404 for every other path."""
+"""The Flask app: `/metrics`, `/status` and `/execution-parameters`, and a JSON 404 for every other path."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import orjson
 from flask import Flask, Response, jsonify, request
@@ -14,14 +17,18 @@ REQUEST_ID = "ei.request_id"
 """The key of the request's id in the WSGI environment."""
 
 
-def create_app(settings: Settings, metrics: Metrics) -> Flask:
-    """The app of one process; it answers for all of them, since the metrics are shared."""
+def create_app(settings: Settings, metrics: Metrics, status: Callable[[], dict[str, Any]] = dict) -> Flask:
+    """The app of one process; it answers for all of them, since the metrics are shared. `status` tells which model runs where."""
     app = Flask("ei", static_folder=None)
 
     @app.get("/metrics")
     def _metrics() -> Response:
         body, content_type = exposition(metrics)
         return Response(body, content_type=content_type)
+
+    @app.get("/status")
+    def _status() -> Response:
+        return jsonify(status())
 
     @app.get("/execution-parameters")
     def _execution_parameters() -> Response:

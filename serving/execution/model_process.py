@@ -27,6 +27,8 @@ class ModelProcess:
 
     def __init__(self, service: Service, arena: Arena, address: bytes, hello: tuple[Any, ...]) -> None:
         self._service, self._arena, self._address, self._hello = service, arena, address, hello
+        self.answered: Callable[[int], None] = lambda requests: None
+        """Called after each message, with the number of its requests."""
 
     def run(self, alive: Callable[[], bool], beat: Callable[[], None], patience: float) -> None:
         """Serve while `alive()`, calling `beat` at least every `patience` seconds while nothing is to do."""
@@ -74,9 +76,11 @@ class ModelProcess:
         replies = invoke(self._service, [channel.unpack_request(packed, self._arena) for packed in message])
         if len(replies) == 1 and not isinstance(replies[0].body, bytes):
             _stream(front, replies[0], replies[0].body)
+            self.answered(1)
             return
         packed = [channel.pack_reply(reply, _whole(reply)) for reply in replies]
         front.sendall(channel.frame(("replies", packed)))
+        self.answered(len(packed))
 
 
 def _stream(front: socket.socket, reply: Reply, pieces: Iterator[bytes]) -> None:

@@ -61,6 +61,8 @@ def unmeasured(settings: Settings) -> Placement:
     """The placement of a service that this process has not loaded; an event loop does not wait for TF Serving."""
     if settings.tfs_address:
         return Placement("pool", f"TF Serving at {settings.tfs_address} runs the models")
+    if settings.accelerators:
+        return Placement("pool", "processes wait for the accelerator, and the event loop does not")
     if settings.placement != "auto":
         return Placement(settings.placement, "as EI_PLACEMENT says")
     return Placement("pool", "every process loads the model for itself")

@@ -13,6 +13,7 @@ import signal
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import orjson
 
@@ -25,11 +26,21 @@ log = logging.getLogger("ei.execution")
 
 def place(load: Callable[[], Service], choose: Callable[[Service], Placement]) -> Placement:
     """What `choose` says of the service that `load` makes, found out in a child; ModelError where the load fails there."""
+
+    def measure() -> dict[str, Any]:
+        chosen = choose(load())
+        return {"kind": chosen.kind, "why": chosen.why, "seconds": chosen.seconds}
+
+    return Placement(**ask(measure))
+
+
+def ask(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `work` answers in a child, which ends with it and with all threads that it started; ModelError where it fails."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
-        _report(writing, load, choose)
+        _report(writing, work)
     os.close(writing)
     try:
         with os.fdopen(reading, "rb") as pipe:
@@ -40,17 +51,16 @@ def place(load: Callable[[], Service], choose: Callable[[Service], Placement]) -
         _, status = os.waitpid(child, 0)
     if not report:
         raise ModelError(f"the process that loaded the model {_ending(status)}")
-    found = orjson.loads(report)
+    found: dict[str, Any] = orjson.loads(report)
     if "fault" in found:
         raise ModelError(found["fault"])
-    return Placement(found["kind"], found["why"], found["seconds"])
+    return found
 
 
-def _report(pipe: int, load: Callable[[], Service], choose: Callable[[Service], Placement]) -> None:
-    """Load, choose, write, and end this process without any of its parent's clean-up."""
+def _report(pipe: int, work: Callable[[], dict[str, Any]]) -> None:
+    """Work, write, and end this process without any of its parent's clean-up."""
     try:
-        chosen = choose(load())
-        answer = {"kind": chosen.kind, "why": chosen.why, "seconds": chosen.seconds}
+        answer = work()
     except StartError as error:
         answer = {"fault": str(error)}
     except BaseException as error:

@@ -15,7 +15,7 @@ import numpy as np
 
 from serving import backends, codecs
 from serving.backends.base import LoadedModel
-from serving.errors import BadRequest, ModelError, UserCodeError
+from serving.errors import BadRequest, ModelError, ServingError, UserCodeError
 from serving.invocation import Inputs, Outputs, Reply, Request
 from serving.models import warmup
 
@@ -89,7 +89,7 @@ class DefaultService:
         rows = [len(next(iter(one.values()))) for one in inputs]
         if any(len(array) != sum(rows) for array in outputs.values()):
             return [self._forward_or_error(one) for one in inputs]
-        return _split(outputs, rows)
+        return split(outputs, rows)
 
     def _may_stack(self, inputs: Inputs) -> bool:
         stacks = getattr(self.model, "stacks", None)
@@ -107,6 +107,8 @@ class DefaultService:
             return self.model.forward(inputs)
         except ModelError as error:
             raise BadRequest(str(error)) from error
+        except ServingError:  # an accelerator's, which knows its status
+            raise
         except Exception as error:
             raise UserCodeError(f"the forward pass failed: {error}") from error
 
@@ -119,7 +121,8 @@ def _alike(inputs: list[Inputs]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _split(outputs: Outputs, rows: list[int]) -> list[Outputs]:
+def split(outputs: Outputs, rows: list[int]) -> list[Outputs]:
+    """The outputs of each of the inputs that were stacked, by the numbers of their rows."""
     ends = np.cumsum(rows).tolist()
     starts = [0, *ends[:-1]]
     if len(outputs) == 1:

@@ -37,6 +37,7 @@ class Routes:
         self.loop = asyncio.get_running_loop()
         self.draining = False
         self.attached = True  # the processes beside this server that run its models, if any, answer
+        self.gone: ServingError | None = None  # why no accelerator is there any more, of those that run its models
         self.connections: set[Connection] = set()
         self._control, self._check = control, check
         self._ids = itertools.count(int.from_bytes(os.urandom(5), "big"))
@@ -69,6 +70,9 @@ class Routes:
     def route(self, connection: Connection, head: Head, request: Request) -> None:
         """Start answering a whole request."""
         if head.path == "/invocations" and head.method == "POST" and head.fault is None:
+            if self.gone is not None:
+                self._refuse(connection, request, self.gone)
+                return
             try:
                 self.executor.submit(connection, request)
             except Overloaded as error:
@@ -103,6 +107,8 @@ class Routes:
     def _ping(self, head: Head, request: Request) -> Reply:
         if head.method not in ("GET", "HEAD"):
             return failure(MethodNotAllowed(f"{head.method} is not allowed for /ping", "GET, HEAD"), request)
+        if self.gone is not None:
+            return failure(self.gone, request)
         ready = self.executor.ready and self.attached and not self.draining
         return Reply(b"{}\n" if ready else b'{"status": "not ready"}\n', "application/json", 200 if ready else 503)
 

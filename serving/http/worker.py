@@ -1,6 +1,7 @@
 """The gunicorn worker: what one process does, by its slot in the plan.
 
     inline   every slot          connections and passes, on a listener of its own
+    attached every slot          connections, on a listener of its own; passes are awaited from an accelerator
     pool     slot 0              the front: connections, the queue
              slots 1..narrow     model processes of OMP_NUM_THREADS threads
              the last            the wide model process, with all cores' threads
@@ -45,6 +46,8 @@ from serving.telemetry.logging import AccessLog
 from serving.telemetry.record import Recorder
 
 if TYPE_CHECKING:
+    from serving.accelerators.health import Watch
+    from serving.backends.attached import AttachedModel
     from serving.tfs.rpc import RpcServer
 
 log = logging.getLogger("ei.processes")
@@ -94,17 +97,19 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         """Serve in this slot's role."""
         if self.placement == "inline":
             uvloop.run(self._serve(self._inline))
+        elif self.placement == "attached":
+            uvloop.run(self._serve(self._attached))
         elif self.slot == 0:
             uvloop.run(self._serve(self._front))
         else:
             self._run_model_process()
 
     def _take_listeners(self) -> list[socket.socket]:
-        """Those of the plan's listeners that this process accepts from: its own inline, all at the front; others are closed."""
-        if self.placement == "inline":
-            taken = [self.plan.listeners[self.slot]]
-        else:
+        """Those of the plan's listeners that this process accepts from: all at a pool's front, else its own; others are closed."""
+        if self.placement == "pool":
             taken = self.plan.listeners if self.slot == 0 else []
+        else:
+            taken = [self.plan.listeners[self.slot]]
         for sock in self.plan.listeners:
             if sock not in taken:
                 sock.close()
@@ -123,6 +128,15 @@ class Worker(GunicornWorker):  # type: ignore[misc]
             executor.alarm = Alarm(settings.deadline, slow=self._ask_for_pool)
             executor.retire = lambda: os.kill(os.getpid(), signal.SIGTERM)
         return executor
+
+    async def _attached(self, recorder: Recorder) -> Executor:
+        from serving.execution import attached
+
+        settings, service = self.plan.settings, self._service()
+        model: AttachedModel = service.model  # type: ignore[attr-defined]
+        queue = settings.queue_size or attached.QUEUE_SIZE
+        limits = attached.Limits(model.max_batch, settings.deadline, queue, settings.queue_mb << 20)
+        return attached.Attached(service, model.awaited(), recorder, limits)
 
     def _service(self) -> Service:
         """The plan's service, or one that this process loads for itself; with its own ports open where it needs any."""
@@ -161,6 +175,10 @@ class Worker(GunicornWorker):  # type: ignore[misc]
         plan.booted(self.slot)
         self.booted = True
         process = ModelProcess(service, plan.arena, address, (os.getpid(), self.slot, batch))
+        if plan.attached:
+            from serving.accelerators.usage import Usage
+
+            process.answered = Usage(plan.metrics).answered
         process.run(self._has_arbiter, self.notify, patience=1.0)
 
     def _has_arbiter(self) -> bool:
@@ -203,7 +221,7 @@ class Worker(GunicornWorker):  # type: ignore[misc]
 
     async def _watch(self, stop: asyncio.Event, routes: Routes) -> None:
         """Sweep, and tell the arbiter that this process lives, until it is to stop."""
-        asking = asyncio.create_task(self._ask_beside(routes)) if self.plan.settings.tfs_address else None
+        asking = self._asking(routes)
         while not stop.is_set() and os.getppid() == self.ppid:
             self.notify()
             routes.sweep()
@@ -213,6 +231,19 @@ class Worker(GunicornWorker):  # type: ignore[misc]
                 continue
         if asking is not None:
             asking.cancel()
+
+    def _asking(self, routes: Routes) -> asyncio.Task[None] | None:
+        """The task that asks whoever else runs the models, if anybody does, whether it is there."""
+        if self.plan.settings.tfs_address:
+            return asyncio.create_task(self._ask_beside(routes))
+        watch = self.plan.watch()
+        return asyncio.create_task(self._look_at(watch, routes)) if watch is not None else None
+
+    async def _look_at(self, watch: Watch, routes: Routes) -> None:
+        """Ask the accelerator once a second; while it is gone `/ping` and every invocation say so."""
+        while True:
+            routes.gone = await asyncio.to_thread(watch.look)
+            await asyncio.sleep(watch.every)
 
     async def _ask_beside(self, routes: Routes) -> None:
         """Ask TF Serving once a second whether it answers; `/ping` says so."""

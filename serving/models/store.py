@@ -43,13 +43,20 @@ def load(settings: Settings) -> Service:
     )
     is_program = _is_program(layout)
     needs_model = functions is None or functions.needs_default_model or (is_program and not loads_itself)
-    model = load_model(layout) if needs_model else None
+    model = load_model(layout, settings) if needs_model else None
     if is_program:  # no Module stands for it: a script gets the loaded model itself
         layout = replace(layout, symbol=None, params=None, shapes=None)
     options = _options(settings, layout)
     if model is None and layout.shapes is not None:
         options = replace(options, signature=shapes.read(layout.shapes))
     return compose(model, functions, options)
+
+
+def has_user_code(settings: Settings) -> bool:
+    """Whether a script or a handler service of the user's stands before the model."""
+    if settings.handler and settings.handler not in entry.DEFAULT_HANDLERS:
+        return True
+    return script_file.find(settings.model_dir, settings.program, settings.submit_directory) is not None
 
 
 def served_by_tensorflow(settings: Settings) -> saved_models.Found:
@@ -94,12 +101,16 @@ def _options(settings: Settings, layout: Layout) -> Options:
     return Options(layout, None, settings.default_accept, settings.max_payload, layout.directory.name)
 
 
-def load_model(layout: Layout) -> LoadedModel:
-    """The model that the layout's own files make, without a user script."""
+def load_model(layout: Layout, settings: Settings) -> LoadedModel:
+    """The model that the layout's own files make, without a user script: here, or on the accelerator that is attached."""
     if layout.symbol is None:
         raise ModelError(
             f"{layout.directory} holds no symbol and parameters, and its user script has no model_fn to load a model"
         )
+    if settings.attaches:
+        from serving.backends import attached
+
+        return attached.load(layout, settings)
     from serving.backends import mxnet
 
     return mxnet.load(layout)

@@ -24,8 +24,8 @@ _STATUS_AT = {status: at for at, status in enumerate(STATUSES)}
 _HISTOGRAM = len(STATUSES)
 _SUM = _HISTOGRAM + len(BUCKETS) + 1
 _STAGE = _SUM + 1
-_BYTES_IN, _BYTES_OUT, _PASSES, _ENDED = (_STAGE + len(STAGES) + n for n in range(4))
-_COLUMNS = _ENDED + 1
+(_BYTES_IN, _BYTES_OUT, _PASSES, _ENDED, _CALLS, _CALL_SECONDS, _UNUSED) = (_STAGE + len(STAGES) + n for n in range(7))
+_COLUMNS = _UNUSED + 1
 
 
 class Metrics:
@@ -36,6 +36,8 @@ class Metrics:
         self._table = memoryview(self._memory).cast("d")
         self._rows = rows
         self._base = 0
+        self.devices: dict[str, str] = {}
+        """Where each model runs: `cpu`, `eia:0`, ...; set before the first fork."""
 
     def use(self, row: int) -> None:
         """Add to this row from now on: one process a row."""
@@ -63,13 +65,35 @@ class Metrics:
         """Count a model process that ended before it was told to."""
         self._table[self._base + _ENDED] += 1
 
+    def accelerated(self, calls: int, seconds: float) -> None:
+        """Count calls of an accelerator, and the seconds that they took."""
+        table, base = self._table, self._base
+        table[base + _CALLS] += calls
+        table[base + _CALL_SECONDS] += seconds
+
+    def unused(self) -> bool:
+        """Note that a script leaves the accelerator alone; True for the first process that says so."""
+        is_first = not self.total(_UNUSED)
+        self._table[self._base + _UNUSED] = 1
+        return is_first
+
+    def places(self) -> list[tuple[str, str]]:
+        """(model, device) of each model: the CPU where its script was seen not to use the accelerator."""
+        is_unused = bool(self.total(_UNUSED)) and not self.total(_CALLS)
+        return [(model, "cpu" if is_unused else device) for model, device in self.devices.items()]
+
+    @property
+    def accelerator_calls(self) -> int:
+        """Calls of accelerators so far, by all processes."""
+        return int(self.total(_CALLS))
+
     def total(self, column: int) -> float:
         """A column's sum over all rows."""
         return sum(self._table[row * _COLUMNS + column] for row in range(self._rows))
 
     def collect(self) -> Iterator[Metric]:
         """The metrics as Prometheus families (the client library's collector protocol)."""
-        from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         answers = CounterMetricFamily("ei_invocations", "Answered invocations by HTTP status.", labels=["status"])
         for at, status in enumerate(STATUSES):
@@ -95,8 +119,14 @@ class Metrics:
             ("ei_reply_bytes", "Bytes of replies' bodies.", _BYTES_OUT),
             ("ei_passes", "Runs of the line; fewer than invocations where they share a forward pass.", _PASSES),
             ("ei_model_processes_ended", "Model processes that were killed, crashed or overran a deadline.", _ENDED),
+            ("ei_accelerator_calls", "Calls of the accelerators that are attached, failed ones included.", _CALLS),
+            ("ei_accelerator_seconds", "Seconds that these calls took, the way there and back included.", _CALL_SECONDS),
         ):
             yield CounterMetricFamily(name, text, value=self.total(column))
+        devices = GaugeMetricFamily("ei_model_device", "Where a model runs: 1 for its device.", labels=["model", "device"])
+        for model, device in self.places():
+            devices.add_metric([model, device], 1)
+        yield devices
 
 
 def exposition(metrics: Metrics) -> tuple[bytes, str]:

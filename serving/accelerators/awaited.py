@@ -1,0 +1,75 @@
+"""A model on an accelerator for an event loop: `client.RemoteModel`'s call, awaited, many of them at once.
+
+await AwaitedModel(accelerator, artifact)({name: array}, seconds) -> {name: array}
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+from typing import Protocol
+
+from serving.accelerators.artifact import Artifact
+from serving.accelerators.client import INFER, LOAD_SECONDS, Accelerator
+from serving.accelerators.errors import AcceleratorError, Code
+from serving.accelerators.protocol import tensors
+from serving.accelerators.rpc.channels import Buffer
+from serving.accelerators.rpc.target import Target
+from serving.invocation import Inputs, Outputs
+
+
+class Channel(Protocol):
+    """A way to a target that is awaited, on one loop."""
+
+    async def call(self, path: str, pieces: list[Buffer], timeout: float) -> Buffer:
+        """One unary call; the message is the pieces together. AcceleratorError with the status of whatever went wrong."""
+
+    def close(self) -> None:
+        """Close what is open."""
+
+
+def open_channel(target: Target) -> Channel:
+    """A channel to a target, of the running loop; nothing is connected before the first call."""
+    from serving.accelerators.rpc.grpcaio import AwaitedChannel
+
+    return AwaitedChannel(target)
+
+
+class AwaitedModel:
+    """One model, by a channel of the running loop. `calls` and `seconds` count what was answered."""
+
+    def __init__(self, accelerator: Accelerator, artifact: Artifact) -> None:
+        self._accelerator, self._artifact = accelerator, artifact
+        self._channel = open_channel(accelerator.target)
+        self._sending: asyncio.Task[None] | None = None
+        self.calls, self.seconds = 0, 0.0
+
+    async def __call__(self, inputs: Inputs, timeout: float) -> Outputs:
+        """One pass. A call whose connection broke is made once more; where the model is gone it is sent again before."""
+        begin = perf_counter()
+        pieces = tensors.request(self._artifact.name, inputs)
+        try:
+            reply = await self._channel.call(INFER, pieces, timeout)
+        except AcceleratorError as error:
+            if error.code == Code.NOT_FOUND:
+                await self._send()
+            elif error.code != Code.UNAVAILABLE:
+                raise
+            left = timeout - (perf_counter() - begin)
+            if left <= 0:
+                raise
+            reply = await self._channel.call(INFER, pieces, left)
+        self.calls += 1
+        self.seconds += perf_counter() - begin
+        return tensors.read_response(reply)
+
+    def close(self) -> None:
+        """Close the connections; the model stays, for the other processes that use it."""
+        self._channel.close()
+
+    async def _send(self) -> None:
+        """Send the artifact again, once for all calls that miss it; in a thread, since its files are read for it."""
+        if self._sending is None or self._sending.done():
+            sending = asyncio.to_thread(self._accelerator.send, self._artifact, LOAD_SECONDS)
+            self._sending = asyncio.ensure_future(sending)
+        await asyncio.shield(self._sending)
