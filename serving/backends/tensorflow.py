@@ -16,7 +16,7 @@ import numpy as np
 
 from serving.backends import tensorflow_import, tf_library, tf_signatures
 from serving.backends.tf_library import Failure
-from serving.backends.tf_session import Call, Session
+from serving.backends.tf_session import Call, Means, Session
 from serving.backends.tf_signatures import SignatureDef as SignatureDef
 from serving.backends.tf_signatures import TensorInfo as TensorInfo
 from serving.errors import BadRequest, ModelError, NotFound, ServingError, from_status
@@ -55,7 +55,7 @@ class SavedModel:
         wanted = tuple(outputs)
         call = self._calls.get((signature, wanted)) or self._prepare(signature, wanted)
         definition = self.signatures[signature]
-        arrays = _ordered(definition, inputs)
+        arrays = ordered(definition, inputs)
         try:
             found = call(arrays)
         except Failure as failure:
@@ -106,9 +106,9 @@ def load(directory: Path, threads: int = 1) -> SavedModel:
     """
     description = tf_signatures.describe(directory)
     try:
-        session = Session(directory, threads)
+        session = Session(directory, Means(threads))
     except Failure as failure:
-        raise _unloadable(directory, failure) from None
+        raise unloadable(directory, failure) from None
     try:
         return SavedModel(directory, description, session)
     except ModelError:
@@ -125,7 +125,7 @@ def empty_like(info: TensorInfo, rows: int) -> Array | None:
     return np.full(shape, b"", object) if info.dtype == object else np.zeros(shape, info.dtype)
 
 
-def _ordered(definition: SignatureDef, inputs: Inputs) -> list[Array]:
+def ordered(definition: SignatureDef, inputs: Inputs) -> list[Array]:
     """The arrays in the order of the signature; BadRequest where they are not those that it takes."""
     arrays = []
     for info in definition.inputs:
@@ -156,7 +156,7 @@ def _refused(failure: Failure) -> ServingError:
     return from_status(STATUSES.get(failure.code, 500), failure.message)
 
 
-def _unloadable(directory: Path, failure: Failure) -> ModelError:
+def unloadable(directory: Path, failure: Failure) -> ModelError:
     """Why TensorFlow did not load a model, in terms of what to do."""
     operation = MISSING_OPERATION.search(failure.message)
     if operation:

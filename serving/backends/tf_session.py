@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,14 +28,21 @@ class End(NamedTuple):
     dtype: int
 
 
+class Means(NamedTuple):
+    """What a session may use: threads of a pass, and bytes of a GPU's memory (0: no GPU is used)."""
+
+    threads: int = 1
+    gpu_memory: int = 0
+
+
 class Session:
     """A loaded graph; Failure where TensorFlow cannot load it."""
 
-    def __init__(self, directory: Path, threads: int) -> None:
+    def __init__(self, directory: Path, means: Means, tags: Collection[str] = (TAG,)) -> None:
         self._library = opened = library()
         graph = opened.TF_NewGraph()
         try:
-            self._session: int | None = _load(directory, threads, graph)
+            self._session: int | None = _load(directory, means, graph, sorted(tags))
         except Failure:
             opened.TF_DeleteGraph(graph)
             raise
@@ -125,21 +132,30 @@ class _Frame:
         weakref.finalize(self, opened.TF_DeleteStatus, self.status).atexit = False
 
 
-def _load(directory: Path, threads: int, graph: int) -> int:
-    opened = library()
+def _config(means: Means) -> bytes:
     protos()
     from tensorflow.core.protobuf import config_pb2
 
     # Inter-op threads below 0: in the thread that asks. Threads of the session's own (use_per_session_threads) would undo it.
-    config = config_pb2.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=-1).SerializeToString()
+    config = config_pb2.ConfigProto(intra_op_parallelism_threads=means.threads, inter_op_parallelism_threads=-1)
+    if means.gpu_memory:  # a logical device of that size: what does not fit fails, and the device's other users do not notice
+        config.allow_soft_placement = True
+        virtual = config.gpu_options.experimental.virtual_devices.add()
+        virtual.memory_limit_mb.append(means.gpu_memory >> 20)
+    return config.SerializeToString()
+
+
+def _load(directory: Path, means: Means, graph: int, tags: Sequence[str]) -> int:
+    opened = library()
+    config = _config(means)
     options = opened.TF_NewSessionOptions()
     try:
         with status(opened) as code:
             opened.TF_SetConfig(options, config, len(config), code)
             check(opened, code)
-            tags = (ctypes.c_char_p * 1)(TAG.encode())
+            names = (ctypes.c_char_p * len(tags))(*(tag.encode() for tag in tags))
             session: int = opened.TF_LoadSessionFromSavedModel(
-                options, None, os.fsencode(directory), tags, 1, graph, None, code
+                options, None, os.fsencode(directory), names, len(names), graph, None, code
             )
             check(opened, code)
             return session

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,12 +66,15 @@ class Description:
     signatures: Mapping[str, SignatureDef]
 
 
-def describe(directory: Path) -> Description:
-    """The description of the SavedModel in this folder; ModelError where there is none, or none to serve, or half of one."""
+def describe(directory: Path, tags: Collection[str] = (TAG,)) -> Description:
+    """The description of the SavedModel in this folder, of its graph with these tags alone.
+
+    ModelError where there is none, or none to serve, or half of one.
+    """
     path = directory / FILE
     try:
         with path.open("rb") as file:
-            return _describe(path, memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
+            return _describe(path, memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), set(tags))
     except FileNotFoundError:
         raise ModelError(f"{directory} holds no {FILE}: expected a SavedModel") from None
     except OSError as error:
@@ -81,8 +84,8 @@ def describe(directory: Path) -> Description:
         raise ModelError(f"{path} cannot be used: {fault}; was it copied or unpacked to its end?") from None
 
 
-def _describe(path: Path, file: memoryview) -> Description:
-    kept = _meta_graph(path, file)
+def _describe(path: Path, file: memoryview, wanted: set[str]) -> Description:
+    kept = _meta_graph(path, file, wanted)
     tensorflow_import.protos()
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import meta_graph_pb2
@@ -94,20 +97,23 @@ def _describe(path: Path, file: memoryview) -> Description:
     return Description(kept, _signatures(path, message))
 
 
-def _meta_graph(path: Path, file: memoryview) -> bytes:
-    """The MetaGraphDef tagged `serve`, without its nodes and objects."""
+def _meta_graph(path: Path, file: memoryview, wanted: set[str]) -> bytes:
+    """The MetaGraphDef with these tags, without its nodes and objects."""
     found = []
     for meta_graph in wire.fields(file):
         if meta_graph.number != META_GRAPHS:
             continue
         parts = list(wire.fields(meta_graph.value))
         tags = {tag for part in parts if part.number == META_INFO for tag in _tags(part.value)}
-        if tags == {TAG}:
+        if tags == wanted:
             _check_variables(path.parent, parts)
             return b"".join(part.whole for part in parts if part.number not in (GRAPH, OBJECTS))
         found.append("+".join(sorted(tags)) or "none")
     told = f"it has {', '.join(found)}" if found else "it holds no graph at all"
-    raise ModelError(f"{path} has no graph with the tag `{TAG}` alone, which is the one that is served: {told}")
+    named = (
+        f"the tag `{TAG}` alone, which is the one that is served" if wanted == {TAG} else f"the tags {'+'.join(sorted(wanted))}"
+    )
+    raise ModelError(f"{path} has no graph with {named}: {told}")
 
 
 def _check_variables(directory: Path, parts: list[wire.Field]) -> None:
