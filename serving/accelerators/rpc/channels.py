@@ -25,6 +25,10 @@ class Channel(Protocol):
 
 def open(target: Target) -> Channel:  # noqa: A001
     """A channel to a target; nothing is connected before the first call."""
+    if target.is_plain_host or target.path:
+        from serving.accelerators.rpc.direct import DirectChannel
+
+        return DirectChannel(target)
     from serving.accelerators.rpc.grpcio import GrpcChannel
 
     return GrpcChannel(target)

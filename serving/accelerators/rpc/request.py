@@ -84,11 +84,3 @@ def seconds(timeout: str) -> float:
     if not (amount.isascii() and amount.isdigit() and len(amount) <= 8 and unit in UNITS):
         raise ValueError(f"grpc-timeout {timeout[:20]!r} is none")
     return int(amount) * UNITS[unit]
-
-
-def timeout_of(duration: float) -> str:
-    """A grpc-timeout of so many seconds, rounded up."""
-    for unit, size in (("n", 1e-9), ("u", 1e-6), ("m", 1e-3), ("S", 1.0)):
-        if duration / size < 99_999_999:
-            return f"{max(int(-(-duration // size)), 0)}{unit}"
-    return "99999999S"

@@ -24,8 +24,29 @@ class Target:
 
     @property
     def is_plain_host(self) -> bool:
-        """Whether it is `host:port`, without a scheme of gRPC's."""
-        return self.address.rpartition(":")[2].isdigit() and "/" not in self.address and not self.address.startswith("unix:")
+        """Whether it is `host:port`, without a scheme of gRPC's; an IPv6 address stands in brackets."""
+        host, _, port = self.address.rpartition(":")
+        bracketed = host.startswith("[") and host.endswith("]")
+        return port.isdigit() and bool(host) and "/" not in host and (bracketed or ":" not in host)
+
+    @property
+    def host_and_port(self) -> tuple[str, int]:
+        """The two of a plain host."""
+        host, _, port = self.address.rpartition(":")
+        return host.removeprefix("[").removesuffix("]"), int(port)
+
+    @property
+    def path(self) -> str | None:
+        """The socket's path, if it is one of this machine."""
+        if not self.address.startswith("unix:"):
+            return None
+        path = self.address.removeprefix("unix:")
+        return "/" + path.lstrip("/") if path.startswith("//") else path
+
+    @property
+    def authority(self) -> str:
+        """Whom calls name as their server."""
+        return self.server_name or (self.address if self.is_plain_host else "localhost")
 
     def __post_init__(self) -> None:
         if not (self.is_plain_host or ":" in self.address):
