@@ -57,7 +57,11 @@ COPY onnx_import /code/site-packages/onnx_import/
 RUN set -eu; \
     python3.11 -B /build/slim.py compile /code/site-packages/serving; \
     python3.11 -B /build/slim.py compile /code/site-packages/onnx_import; \
-    install -D -m 755 /build/serve /code/bin/serve; \
+    install -D -m 755 -t /code/bin /build/serve /build/accelerator /build/health_check /build/ei; \
+    # Where Elastic Inference's images had them, which scripts and task definitions call by path.
+    install -D -m 755 -t /code/opt/ei_health_check/bin /build/health_check; \
+    install -D -m 755 -t /code/opt/ei_tools/bin /build/health_check; \
+    install -D -m 755 -t /code/opt/amazon/ei/ei_tools/bin /build/ei; \
     # A checkout's umask must not decide what the serving user can read.
     chmod -R u=rwX,go=rX /code
 
@@ -65,6 +69,7 @@ FROM runtime
 COPY --from=build /opt/ei /opt/ei
 COPY --from=code /code/site-packages /opt/ei/lib/python3.11/site-packages
 COPY --from=code /code/bin /opt/ei/bin
+COPY --from=code /code/opt /opt
 # Where the base brings no certificates of authorities, OpenSSL finds Mozilla's, of the locked wheel.
 RUN test -e /usr/lib/ssl/cert.pem || { mkdir -p /usr/lib/ssl; \
     ln -s /opt/ei/lib/python3.11/site-packages/certifi/cacert.pem /usr/lib/ssl/cert.pem; }; \
@@ -90,6 +95,7 @@ LABEL com.amazonaws.sagemaker.capabilities.multi-models=true \
 # The last step: a build whose server cannot be imported, or not by its user, is no image.
 RUN ["/opt/ei/bin/python", "-B", "-c", "import os; os.setgid(10001); os.setuid(10001); \
 import serving.__main__, serving.http.arbiter, serving.control.app, serving.codecs, serving.models.store, PIL.Image; \
+import serving.accelerators.server.front, serving.accelerators.rpc.server, serving.accelerators.rpc.grpcio; \
 from serving.backends.tensorflow_import import library, protos; \
 library(); protos(); \
 import tensorflow as tf, tensorflow.keras, tensorflow_serving.apis.prediction_service_pb2_grpc; \

@@ -83,11 +83,12 @@ def build(**given: object) -> None:
 @click.option("--image", default="", help="The image: mxnet, tf or any name [what the folder holds decides].")
 @click.option("--port", default=8080, type=click.IntRange(1, 65535), help="The port on this machine [8080].")
 @click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="An environment variable of the server.")
+@click.option("--accelerator", "kind", default="", metavar="TYPE", help="Beside it an accelerator of this type [none].")
 @click.option("--dry-run", is_flag=True, help="Print the docker command, and stop.")
 @click.pass_context
 def run(ctx: click.Context, /, **given: object) -> int:
     """Serve the folder MODEL in the image, as SageMaker would."""
-    from container import engine, images, local
+    from container import commands, engine, images, local
 
     # `make run MODEL=folder` hands the assignment on as it was typed.
     model = Path(str(given["model"]).removeprefix("MODEL="))
@@ -95,9 +96,11 @@ def run(ctx: click.Context, /, **given: object) -> int:
     assert isinstance(env, tuple)
     image = images.name_of(str(given["image"])) or local.image_for(model)
     chosen = local.Local(image, model, int(str(given["port"])), env)
-    if given["dry_run"]:
-        from container import commands
+    if given["kind"]:
+        from container.accelerator import pair, up
 
+        return up.up(pair.of(chosen, str(given["kind"])), dry_run=bool(given["dry_run"]))
+    if given["dry_run"]:
         commands.show(local.command("docker", chosen))
         return 0
     client = engine.ensure()

@@ -57,7 +57,7 @@ class Image:
 IMAGES = {
     image.framework: image
     for image in (
-        Image("mxnet", "mxnet.txt", 400, "MXNET_WHEEL", "wheel", ".whl"),
+        Image("mxnet", "mxnet.txt", 415, "MXNET_WHEEL", "wheel", ".whl"),
         Image("tf", "tensorflow.txt", 1100, "TFS_BINARY", "model server", ""),
     )
 }

@@ -48,13 +48,6 @@ def serve(options: tuple[str, ...]) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-m", "serving.accelerators.server", *options])
 
 
-def known(name: str) -> catalog.AcceleratorType:
-    """The type of this name; the guide's misprint is taken, and told."""
-    if catalog.is_misprinted(name):
-        commands.say(f"{name} is a misprint of Amazon's guide: taken for {catalog.corrected(name.strip())}")
-    return catalog.find(name)
-
-
 CONNECTION = (
     click.option("--token-file", type=FILE, help="The file of the accelerator's token [EI_ACCELERATOR_TOKEN]."),
     click.option("--ca", default="", help="Whom to trust for TLS: a PEM file, or `system` [EI_ACCELERATOR_CA]."),
@@ -212,10 +205,8 @@ def up(ctx: click.Context, /, **given: Any) -> int:
 def pair(given: dict[str, Any], options: Sequence[str]) -> Pair:
     """The pair that the arguments of a command name; `options` are more flags of the accelerator."""
     from container import images, local
-    from container.accelerator.pair import Pair
+    from container.accelerator import pair as pairs
 
-    model = given["model"]
-    image = images.name_of(given["image"]) or local.image_for(model)
-    kind = known(given["kind"])
-    folder = given.get("folder") or model.with_name(model.resolve().name + "-accelerator")
-    return Pair(local.Local(image, model, given["port"], tuple(given["env"])), kind, folder, tuple(options))
+    image = images.name_of(given["image"]) or local.image_for(given["model"])
+    model = local.Local(image, given["model"], given["port"], tuple(given["env"]))
+    return pairs.of(model, given["kind"], given["folder"], options)

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from container import local
+from container import commands, local
 from container.accelerator import certificates
 from container.errors import ContainerError
+from serving.accelerators import catalog
 from serving.accelerators.catalog import AcceleratorType
 
 HOST, PORT = "accelerator", 8500
@@ -75,6 +76,17 @@ class Pair:
     def accelerator_files(self) -> list[str]:
         """What the accelerator's container sees."""
         return self.files("token", "ca.pem", f"{HOST}.pem", f"{HOST}.key")
+
+
+def of(model: local.Local, kind: str, folder: Path | None = None, options: Sequence[str] = ()) -> Pair:
+    """The pair of a model and of an accelerator of this type, in a folder beside the model if none is named.
+
+    The guide's misprint of a type is taken, and told.
+    """
+    if catalog.is_misprinted(kind):
+        commands.say(f"{kind} is a misprint of Amazon's guide: taken for {catalog.corrected(kind.strip())}")
+    beside = model.model.resolve()
+    return Pair(model, catalog.find(kind), folder or beside.with_name(f"{beside.name}-accelerator"), tuple(options))
 
 
 def prepare(pair: Pair) -> None:

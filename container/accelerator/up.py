@@ -20,11 +20,19 @@ from container.accelerator import pair as pairs
 from container.accelerator.pair import HEALTH, HOST, Pair
 from container.errors import ContainerError
 
+NETWORK = "ei-pair"
 REMEDY = "see docker's words above"
 
 
-def up(pair: Pair) -> int:
-    """Run the pair until it ends or Ctrl-C is pressed; the exit status. Nothing of it is left behind but its folder."""
+def up(pair: Pair, dry_run: bool = False) -> int:
+    """Run the pair until it ends or Ctrl-C is pressed; the exit status. Nothing of it is left behind but its folder.
+
+    A dry run prints what docker would be asked for, where there is no Compose.
+    """
+    if dry_run:
+        for words in (accelerator_command("docker", NETWORK, pair), local.command("docker", _attached(NETWORK, pair))):
+            commands.show(words)
+        return 0
     client = engine.ensure()
     images.describe(client, pair.model.image)
     pairs.prepare(pair)
@@ -53,9 +61,13 @@ def _composed(compose: list[str], pair: Pair) -> int:
 
 def _by_hand(client: str, pair: Pair) -> int:
     """By docker itself."""
-    name = f"ei-pair-{os.getpid()}"
+    name = f"{NETWORK}-{os.getpid()}"
     with _network(client, name), _accelerator(client, name, pair):
-        return local.run(client, replace(pair.model, options=tuple(model_options(name, pair))))
+        return local.run(client, _attached(name, pair))
+
+
+def _attached(network: str, pair: Pair) -> local.Local:
+    return replace(pair.model, options=tuple(model_options(network, pair)))
 
 
 def model_options(network: str, pair: Pair) -> list[str]:

@@ -54,8 +54,8 @@ ELF64_SEGMENT = struct.Struct("<IIQQQQQQ")
 
 
 STARTED = ("gunicorn.app.base", "gunicorn.arbiter", "gunicorn.glogging", "gunicorn.workers.base", "flask", "uvloop", "httptools",
-           "orjson", "simdjson", "prometheus_client", "PIL.Image")  # fmt: skip
-"""What the server imports, of what it does not bring itself."""
+           "orjson", "simdjson", "prometheus_client", "PIL.Image", "grpc", "grpc.aio", "hpack")  # fmt: skip
+"""What the server and the accelerator import, of what they do not bring themselves."""
 FRAMEWORKS = {
     "mxnet": ("mxnet",),
     # All of TensorFlow is for users' scripts, whose every start would compile it anew.

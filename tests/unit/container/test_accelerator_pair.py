@@ -89,6 +89,19 @@ def test_without_compose(pair: Pair) -> None:
     assert not any("accelerator.key" in word for word in attached)
 
 
+def test_a_run_beside_an_accelerator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`ei run --accelerator TYPE --dry-run` prints both containers' commands, and writes nothing."""
+    (tmp_path / "model").mkdir()
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["run", str(tmp_path / "model"), "--accelerator", "ml.eia1.medium", "--port", "9000", "--dry-run"])
+    assert ended.value.code == 0
+    accelerator, model = capsys.readouterr().err.strip().splitlines()
+    assert "accelerator --type ml.eia1.medium" in accelerator
+    assert "--publish 9000:8080" in model
+    assert "EI_ACCELERATORS=accelerator:8500" in model
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 @pytest.mark.parametrize(
     ("plugin", "standalone", "due"),
     [(True, True, ["docker", "compose"]), (False, True, ["{}/docker-compose"]), (False, False, [])],
