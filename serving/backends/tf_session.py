@@ -142,7 +142,7 @@ def _config(means: Means) -> bytes:
         config.allow_soft_placement = True
         virtual = config.gpu_options.experimental.virtual_devices.add()
         virtual.memory_limit_mb.append(means.gpu_memory >> 20)
-    return config.SerializeToString()
+    return bytes(config.SerializeToString())
 
 
 def _load(directory: Path, means: Means, graph: int, tags: Sequence[str]) -> int:

@@ -17,7 +17,7 @@ from serving.models import tf_warmup
 from serving.models.saved_models import Found
 from serving.settings import Settings
 from serving.tfs import remote, rpc_calls, servables
-from serving.tfs.servables import Servable, Servables
+from serving.tfs.servables import Runnable, Servable, Servables
 from serving.tfs.service import TfsService, check
 
 log = logging.getLogger("ei.models")
@@ -58,11 +58,17 @@ def parameter_bytes(settings: Settings, found: Found) -> int:
     return sum(path.stat().st_size for path in (folder / "saved_model.pb", *folder.glob("variables/*")) if path.is_file())
 
 
-def _servables(settings: Settings, found: Found) -> Servables:
+def _here(settings: Settings, folder: Path) -> Runnable:
     from serving.backends import tensorflow
 
+    return tensorflow.load(folder, settings.tfs_threads or backends.threads())
+
+
+def _servables(settings: Settings, found: Found) -> Servables:
+    from serving.tfs import attached
+
     def load_one(name: str, version: int, folder: Path) -> Servable:
-        model = tensorflow.load(folder, settings.tfs_threads or backends.threads())
+        model = attached.load(folder, settings) if settings.attaches else _here(settings, folder)
         return Servable(name, version, model, settings.tfs_batching, settings.tfs_max_batch)
 
     loaded = servables.load(found, settings.tfs_default_model, load_one)

@@ -54,6 +54,7 @@ CODES = {
     501: grpc.StatusCode.UNIMPLEMENTED,
     503: grpc.StatusCode.UNAVAILABLE,
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
+    507: grpc.StatusCode.RESOURCE_EXHAUSTED,  # an accelerator's memory
 }
 """Other statuses of the request line are INVALID_ARGUMENT below 500 and INTERNAL from there on."""
 MAX_DETAILS = 1024

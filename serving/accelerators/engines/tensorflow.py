@@ -28,7 +28,7 @@ from serving.backends.tensorflow import SavedModel, SignatureDef, TensorInfo
 from serving.backends.tf_library import Failure
 from serving.backends.tf_session import Means, Session
 from serving.errors import ModelError, ServingError, StartError
-from serving.invocation import Inputs, Outputs
+from serving.invocation import Array, Inputs, Outputs
 from serving.models.signature import Tensor
 from serving.tfs.stacking import Stacking
 
@@ -88,7 +88,7 @@ class Model:
         self.signature = definition = saved.signatures[name]
         self._inputs = {info.name: info.dtype for info in definition.inputs}
         self.max_batch = config.max_batch if config.max_batch and self._stacks(definition, config) else 0
-        is_open = config.option("shapes") == ANY_SHAPE and not self.max_batch
+        is_open = config.option("shapes") == ANY_SHAPE
         self.inputs, self.outputs = (
             tuple(_described(info, is_open) for info in infos) for infos in (definition.inputs, definition.outputs)
         )
@@ -98,8 +98,8 @@ class Model:
         return Stacking(self._saved, config.option("rows") == "independent").allows(definition)
 
     def stacks(self, inputs: Inputs) -> bool:
-        """Any call of a signature whose rows are independent."""
-        return True
+        """Any call of the shapes that the signature has: for others it was not found out that rows are independent."""
+        return all(info.name in inputs and _fits(info, inputs[info.name]) for info in self.signature.inputs)
 
     def forward(self, inputs: Inputs, outputs: tuple[str, ...]) -> Outputs:
         """One pass."""
@@ -131,6 +131,14 @@ class Model:
             shapes = {name: array.shape for name, array in inputs.items()}
             return memory.exhausted("a pass", self._budget + 1, self._budget, shapes)
         return AcceleratorError(CODES.get(error.status, Code.INTERNAL), error.message)
+
+
+def _fits(info: TensorInfo, array: Array) -> bool:
+    """Whether an array as it was sent has a tensor's shape."""
+    shape = forms.described(info.name, info.shape, info.dtype).shape
+    return shape is None or (
+        array.ndim == len(shape) and all(want in (None, size) for want, size in zip(shape, array.shape, strict=True))
+    )
 
 
 def _described(info: TensorInfo, is_open: bool) -> Tensor:

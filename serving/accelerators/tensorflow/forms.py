@@ -15,14 +15,15 @@ import numpy as np
 from serving.invocation import Array
 from serving.models.signature import Tensor
 
-WIDER: dict[np.dtype[Any], np.dtype[Any]] = {
+Dtypes = dict[np.dtype[Any], np.dtype[Any]]
+WIDER: Dtypes = {
     np.dtype(ml_dtypes.bfloat16): np.dtype("float32"),
     np.dtype(ml_dtypes.float8_e5m2): np.dtype("float32"),
     np.dtype(ml_dtypes.float8_e4m3fn): np.dtype("float32"),
     np.dtype(ml_dtypes.int4): np.dtype("int8"),
     np.dtype(ml_dtypes.uint4): np.dtype("uint8"),
 }
-PARTS = {np.dtype("complex64"): np.dtype("float32"), np.dtype("complex128"): np.dtype("float64")}
+PARTS: Dtypes = {np.dtype("complex64"): np.dtype("float32"), np.dtype("complex128"): np.dtype("float64")}
 
 
 def sent(array: Array) -> Array:
