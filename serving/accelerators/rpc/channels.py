@@ -23,6 +23,16 @@ class Channel(Protocol):
         """Close what is open."""
 
 
+class AwaitedChannel(Protocol):
+    """A way to a target for an event loop; made and used on one loop."""
+
+    async def call(self, path: str, pieces: list[Buffer], timeout: float) -> Buffer:
+        """One unary call; the message is the pieces together. AcceleratorError with the status of whatever went wrong."""
+
+    def close(self) -> None:
+        """Close what is open."""
+
+
 def open(target: Target) -> Channel:  # noqa: A001
     """A channel to a target; nothing is connected before the first call."""
     if target.is_plain_host or target.path:
@@ -32,3 +42,14 @@ def open(target: Target) -> Channel:  # noqa: A001
     from serving.accelerators.rpc.grpcio import GrpcChannel
 
     return GrpcChannel(target)
+
+
+def open_awaited(target: Target) -> AwaitedChannel:
+    """A channel to a target, of the running loop; nothing is connected before the first call."""
+    if target.is_plain_host or target.path:
+        from serving.accelerators.rpc.multiplexed import MultiplexedChannel
+
+        return MultiplexedChannel(target)
+    from serving.accelerators.rpc import grpcaio
+
+    return grpcaio.AwaitedChannel(target)

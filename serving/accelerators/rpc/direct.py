@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterable
@@ -20,6 +19,7 @@ from serving.accelerators.rpc.channels import Buffer, Channel
 from serving.accelerators.rpc.frames import ConnectionFault
 from serving.accelerators.rpc.request_blocks import RequestBlocks
 from serving.accelerators.rpc.target import Target
+from serving.accelerators.rpc.tls import client_context, server_name
 from serving.accelerators.rpc.wire import Broken, Unprocessed, Wire
 
 RESTING_SECONDS = 0.5
@@ -140,11 +140,12 @@ class DirectChannel:
         else:
             plain = socket.create_connection(target.host_and_port, seconds)
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if target.ca is None:
+        context = client_context(target)
+        if context is None:
             plain.settimeout(None)
             return plain
         try:
-            secured = _context(target).wrap_socket(plain, server_hostname=target.server_name or target.host_and_port[0])
+            secured = context.wrap_socket(plain, server_hostname=server_name(target))
         except BaseException:
             plain.close()
             raise
@@ -155,10 +156,3 @@ class DirectChannel:
 
     def _unreachable(self, why: str) -> AcceleratorError:
         return AcceleratorError(Code.UNAVAILABLE, f"{UNDETECTED}: {self._target.address} cannot be reached: {why}"[:400])
-
-
-def _context(target: Target) -> ssl.SSLContext:
-    ca = target.ca
-    context = ssl.create_default_context(cafile=str(ca) if ca is not None and ca.name else None)
-    context.set_alpn_protocols(["h2"])
-    return context

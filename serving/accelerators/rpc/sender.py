@@ -96,14 +96,11 @@ class Sender(Generic[S]):
         self.transport.close()
 
     def pause_writing(self) -> None:
-        """The peer reads too slowly: read nothing from it either, until it does."""
+        """The peer reads too slowly: what is to be sent waits."""
         self.stuck = time.monotonic()
-        if not self.closing:
-            self.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Go on."""
         if not self.closing:
             self.stuck = None
-            self.transport.resume_reading()
             self.flush()

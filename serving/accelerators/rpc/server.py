@@ -138,6 +138,18 @@ class ServerConnection(Connection[Call]):
         if self._leaving and not self.streams and not self.closing:
             self.hang_up()
 
+    def pause_writing(self) -> None:
+        """The client reads too slowly: read nothing from it either, or what answers it would pile up."""
+        super().pause_writing()
+        if not self.closing:
+            self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        if not self.closing:
+            self.transport.resume_reading()
+        super().resume_writing()
+
     def leave(self) -> None:
         """Take no new calls, and close once those that run are answered."""
         if not self._greeted:

@@ -59,14 +59,12 @@ class Stream:
 
     def receive(self, data: memoryview, ends: int) -> None:
         """Some of the stream's bytes; `ends` where they are the last."""
-        if ends and self._incoming is None and len(data) >= PREFIX_SIZE:
+        if len(data) >= PREFIX_SIZE and not self.partial:
             compressed, length = PREFIX.unpack_from(data)
-            if length == len(data) - PREFIX_SIZE:  # the whole of a unary call in one frame: no memory is set up for it
+            if length == len(data) - PREFIX_SIZE:  # all of a message in one frame: no memory is set up for it
                 self.admit(length)
-                self.ended = True
                 self.message(compressed, bytes(data[PREFIX_SIZE:]))
-                if not self.closed:
-                    self.half_closed()
+                self.frame_over(ends)
                 return
         if self._incoming is None:
             self._incoming = Incoming(self.admit)

@@ -188,9 +188,10 @@ class Wire:
                 self._step(time.monotonic() + 1)
 
     def _abandon(self, number: int) -> None:
-        """Take a call back; the connection goes on if whole frames were sent."""
+        """Take a call back. The connection ends with it: a server that has vanished must not hold up the next call too."""
         if not self._leaving:
-            with suppress(OSError, Broken, TimeoutError):
+            self._leaving = True
+            with suppress(OSError, Broken):
                 self._send([frames.reset(number, Fault.CANCEL)], time.monotonic() + 1)
 
     def _arm(self, seconds: float) -> None:
