@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,6 +77,10 @@ class Accelerator:
             if self._channel is not None:
                 self._channel.close()
                 self._channel = None
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # half made, or the interpreter is going
+            self.close()
 
     def info(self, timeout: float = CONNECT_SECONDS) -> ServerInfo:
         """Its name, version and extensions; AcceleratorError where it cannot be reached."""

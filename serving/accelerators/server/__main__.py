@@ -14,6 +14,10 @@ from serving.errors import StartError
 
 log = logging.getLogger("ei.accelerator")
 GRACE_SECONDS, SWEEP_SECONDS = 20.0, 0.1
+MAX_MESSAGE = (1 << 31) - 1
+"""Of protobuf [protocolbuffers.dev, "Proto Limits"]: what a model's files can be together."""
+CALLS_BYTES = 1 << 30
+"""What calls may hold beside a load."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -40,7 +44,8 @@ async def serve(options: Options) -> None:
     loop = asyncio.get_running_loop()
     repository = Repository(options, Shared())
     front = Front(options, repository)
-    limits = server.Limits(max_message=min(options.type.memory, (1 << 31) - 1))
+    largest = min(options.type.memory, MAX_MESSAGE)
+    limits = server.Limits(max_message=largest, max_held=largest + CALLS_BYTES)
     listening = await server.serve(
         front, options.host, options.port, ssl_context=_tls(options), token=options.token, limits=limits
     )

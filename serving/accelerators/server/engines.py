@@ -28,9 +28,10 @@ START_SECONDS = 120.0
 
 
 class Shared:
-    """Memory that the front shares with every engine process."""
+    """Memory that the front shares with every engine process, and all of those processes."""
 
     def __init__(self) -> None:
+        self.processes: set[EngineProcess] = set()
         self.fd = os.memfd_create("ei-accelerator")
         os.ftruncate(self.fd, SHARED_BYTES)
         self.memory = mmap.mmap(self.fd, SHARED_BYTES)
@@ -56,6 +57,8 @@ class EngineProcess(asyncio.Protocol):
         command += ["--threads", str(options.threads), "--device", options.device, "--device-memory", str(options.type.memory)]
         with theirs:
             self.process = subprocess.Popen(command, pass_fds=(theirs.fileno(), shared.fd), stdin=subprocess.DEVNULL)
+        self._all = shared.processes
+        self._all.add(self)
 
     async def connect(self) -> None:
         """Wait until it is ready; AcceleratorError where it dies first."""
@@ -90,17 +93,14 @@ class EngineProcess(asyncio.Protocol):
         self.process.kill()
 
     def close(self) -> None:
-        """Let it end."""
+        """End it: it holds nothing that is not held here too."""
         self.on_death = lambda engine: None
+        self.process.kill()
+        self.process.wait()
         if self._transport is not None:
             self._transport.close()
         else:
             self._ours.close()
-        try:
-            self.process.wait(2)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
     # ---- asyncio's side
 
@@ -130,6 +130,7 @@ class EngineProcess(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The process is gone: whoever waits is told so."""
         self.is_alive = False
+        self._all.discard(self)
         waiting, self._tickets = list(self._tickets.values()), {}
         if not self.ready.done():
             self.ready.set_exception(self._dead())

@@ -72,7 +72,7 @@ class Front:
         stream.end()
 
     def closed(self, call: Call) -> None:
-        """A stream has ended without a last word."""
+        """A stream has ended before it was answered."""
         self._streams.pop(call, None)
 
     def _infer(self, call: Call | Part, body: Buffer) -> None:
@@ -106,7 +106,7 @@ class Front:
             )
             return
         try:
-            request = message(f"{method}Request").FromString(bytes(body))
+            request = message(f"{method}Request").FromString(body)
             reply = await run(request)
         except DecodeError:
             call.fail(Code.INVALID_ARGUMENT, f"the bytes are no {method}Request")

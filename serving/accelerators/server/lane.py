@@ -135,12 +135,6 @@ class Lane:
             return
         self.plan()
 
-    def close(self) -> None:
-        """End the processes."""
-        for engine in (self.engine, self._spare):
-            if engine is not None:
-                engine.close()
-
     def _spawn(self, work: Any) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)

@@ -97,8 +97,8 @@ class Repository:
 
     def close(self) -> None:
         """End the engines and delete the files."""
-        for lane in self.lanes.values():
-            lane.close()
+        for engine in list(self._shared.processes):
+            engine.close()
         self._store.close()
 
     async def _load(self, name: str, artifact: Artifact) -> Model:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -38,9 +39,9 @@ class RunningAccelerator:
         """An environment in which scripts and servers are attached to it."""
         return {**os.environ, "EI_ACCELERATORS": self.address, "PYTHONPATH": str(ROOT)}
 
-    @property
+    @cached_property
     def client(self) -> Accelerator:
-        """A new client of it."""
+        """A client of it, closed with the fixture."""
         return Accelerator(Target(self.address))
 
     def requests(self) -> int:
@@ -90,6 +91,7 @@ def start_accelerator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Star
         if one.process.poll() is None:
             one.process.kill()
             one.process.wait()
+        one.client.close()
         assert one.process.stdout is not None
         one.process.stdout.close()
 
