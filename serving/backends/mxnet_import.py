@@ -69,6 +69,7 @@ def import_mxnet() -> ModuleType:
         module = _import_deferring()
     if module.__version__ == VERSION:
         _quicken_array(module)
+        importlib.import_module("serving.accelerators.eia")  # mx.eia(), and the backend EIA
     if importlib.util.find_spec("scipy"):
         module.ndarray.sparse.spsp = _Lazy("scipy.sparse")  # sparse arrays get it back on first use
     return module

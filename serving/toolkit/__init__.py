@@ -1,6 +1,6 @@
 """The names that scripts written for AWS's containers import, with our codecs behind them.
 
-    sagemaker_inference, sagemaker_mxnet_serving_container, mms
+    sagemaker_inference, sagemaker_mxnet_serving_container, mms, eimx, ei_for_tf
 
 Each is a package in this folder. `install` appends the folder to `sys.path`, at the end: the real package, where it is
 installed, wins. `python -m serving.toolkit` makes that permanent for the interpreter, so that an entry script which is
@@ -13,8 +13,10 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from serving.accelerators.tensorflow import names
+
 FOLDER = Path(__file__).parent
-PACKAGES = ("sagemaker_inference", "sagemaker_mxnet_serving_container", "mms")
+PACKAGES = ("sagemaker_inference", "sagemaker_mxnet_serving_container", "mms", "eimx", "ei_for_tf")
 _served: list[Path] = []
 
 
@@ -30,6 +32,7 @@ def install(model_dir: Path | None = None, first: bool = False) -> None:
         sys.path.insert(0, folder)
     elif folder not in sys.path:
         sys.path.append(folder)
+    names.install()
 
 
 def served_directory() -> Path | None:
