@@ -7,32 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from time import perf_counter
-from typing import Protocol
 
 from serving.accelerators.artifact import Artifact
 from serving.accelerators.client import INFER, LOAD_SECONDS, Accelerator
 from serving.accelerators.errors import AcceleratorError, Code
 from serving.accelerators.protocol import tensors
-from serving.accelerators.rpc.channels import Buffer
-from serving.accelerators.rpc.target import Target
+from serving.accelerators.rpc import channels
 from serving.invocation import Inputs, Outputs
-
-
-class Channel(Protocol):
-    """A way to a target that is awaited, on one loop."""
-
-    async def call(self, path: str, pieces: list[Buffer], timeout: float) -> Buffer:
-        """One unary call; the message is the pieces together. AcceleratorError with the status of whatever went wrong."""
-
-    def close(self) -> None:
-        """Close what is open."""
-
-
-def open_channel(target: Target) -> Channel:
-    """A channel to a target, of the running loop; nothing is connected before the first call."""
-    from serving.accelerators.rpc.grpcaio import AwaitedChannel
-
-    return AwaitedChannel(target)
 
 
 class AwaitedModel:
@@ -40,7 +21,7 @@ class AwaitedModel:
 
     def __init__(self, accelerator: Accelerator, artifact: Artifact) -> None:
         self._accelerator, self._artifact = accelerator, artifact
-        self._channel = open_channel(accelerator.target)
+        self._channel = channels.open_awaited(accelerator.target)
         self._sending: asyncio.Task[None] | None = None
         self.calls, self.seconds = 0, 0.0
 

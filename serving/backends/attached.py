@@ -56,6 +56,7 @@ class AttachedModel:
         self.artifact, self.signature = artifact, signature
         self.device = settings.device
         self.stackable, self.max_batch = False, 1
+        # Sizes that are all known are those of every request that is valid.
         self.takes_samples = all(tensor.shape is not None and None not in tensor.shape[1:] for tensor in signature.inputs)
         self._settings = settings
         self._row: tuple[Any, ...] | None = None
@@ -89,7 +90,7 @@ class AttachedModel:
 
     def stacks(self, inputs: Inputs) -> bool:
         """Whether rows like these may share a call: they are of the shape for which that was tried."""
-        return self._row is not None and self._row == _row(inputs)
+        return self._row is not None and (self.takes_samples or self._row == _row(inputs))
 
     def stacked(self, rows: int) -> None:
         """Take it as tried that so many rows of the signature's sample may share a call."""

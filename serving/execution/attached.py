@@ -13,7 +13,7 @@ import asyncio
 import logging
 import mmap
 from collections import OrderedDict, deque
-from collections.abc import Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol
@@ -37,6 +37,9 @@ TURN_SECONDS = 0.003
 """How long one turn of the loop decodes: `/ping` waits for it."""
 NOT_THE_REQUEST = (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.CANCELLED, Code.UNAUTHENTICATED, Code.PERMISSION_DENIED)
 """Failures that a stack's requests would meet one by one as well."""
+
+STACKED = "stacked"
+"""The key of all requests that stack: the model does so with rows of one shape."""
 
 NOBODY = Nobody()
 
@@ -85,8 +88,9 @@ class Attached:
         self.ready = True
         self._service, self._remote, self._recorder, self._limits = service, remote, recorder, limits
         self._loop = asyncio.get_running_loop()
+        self._stacks: Callable[[Inputs], bool] = service.model.stacks  # type: ignore[attr-defined]
         self._arrived: deque[tuple[Sink, Request]] = deque()
-        self._waiting: OrderedDict[Hashable, deque[Job]] = OrderedDict()
+        self._waiting: OrderedDict[str | None, deque[Job]] = OrderedDict()
         self._calls: dict[asyncio.Task[None], list[Job]] = {}
         self._count = self._held = 0
 
@@ -164,13 +168,12 @@ class Attached:
             self._loop.call_soon(self._turn)
         self._call()
 
-    def _kind(self, inputs: Inputs) -> tuple[Hashable, int]:
+    def _kind(self, inputs: Inputs) -> tuple[str | None, int]:
         """What requests must share to share a call, None where they share none; and the rows of this one."""
-        model = self._service.model  # type: ignore[attr-defined]
-        if self._limits.rows > 1 and model.stacks(inputs):
-            return tuple([(name, array.dtype.char, array.shape[1:]) for name, array in inputs.items()]), len(
-                next(iter(inputs.values()))
-            )
+        if self._limits.rows == 1 or not self._stacks(inputs):
+            return None, 0
+        for array in inputs.values():
+            return STACKED, len(array)
         return None, 0
 
     def _call(self) -> None:

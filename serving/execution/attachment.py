@@ -37,10 +37,11 @@ def _measured(service: Any, settings: Settings) -> dict[str, Any]:
     worth = 1
     for rows in (rows for rows in BATCH_CANDIDATES if rows <= most):
         try:
-            together = warmup.time_pass(service, rows, times=2)
+            together = warmup.time_pass(service, rows, times=3)
         except ModelError:  # so many do not fit there
             break
-        if seconds is None or together is None or together > WORTH_BATCHING_SECONDS or together / rows * GAIN > seconds:
+        if seconds is None or together is None or together > WORTH_BATCHING_SECONDS:
             break
-        worth = rows
+        if together / rows * GAIN < seconds:  # no break where not: on a busy accelerator one measurement says little
+            worth = rows
     return {"seconds": seconds, "rows": worth}
