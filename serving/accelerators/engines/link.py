@@ -8,7 +8,7 @@
 
 A call is (specs, contents, outputs asked for); contents and the arrays of an answer are bytes, or (offset, length) in the
 shared memory, where `block` is what the front set aside for the answers. An answer is a list of (spec, contents), or
-(code, message).
+(code, message). Bytes held are 0 where they were told a moment ago.
 """
 
 from __future__ import annotations

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import gc
 import importlib
 import logging
 import mmap
 import os
-import resource
 import signal
 import socket
 import sys
@@ -22,7 +22,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from serving.accelerators.engines import link
+from serving.accelerators.engines import link, memory
 from serving.accelerators.engines.base import Config, EngineModel, Framework, Host
 from serving.accelerators.errors import AcceleratorError, Code
 from serving.accelerators.protocol import tensors
@@ -33,20 +33,21 @@ from serving.models.signature import Tensor
 
 log = logging.getLogger("ei.engine")
 PR_SET_PDEATHSIG = 1
+TELL_SECONDS = 0.2
 
 
 class Engine:
     """The loop of an engine process: a message, its answer, the next message."""
 
-    def __init__(self, framework: Framework, front: socket.socket, memory: mmap.mmap) -> None:
+    def __init__(self, framework: Framework, front: socket.socket, shared: mmap.mmap) -> None:
         self._framework, self._front = framework, front
-        self._memory, self._view = memory, memoryview(memory)
+        self._shared, self._view = shared, memoryview(shared)
         self._models: dict[str, EngineModel] = {}
-        self._base = held()
+        self._told = 0.0
 
     def run(self) -> None:
         """Answer until the front goes."""
-        self._send("ready", self._base)
+        self._send("ready", memory.resident())
         while (message := channel.receive(self._front)) is not None:
             kind, ticket, *rest = message
             try:
@@ -61,8 +62,8 @@ class Engine:
         from pathlib import Path
 
         config = Config(Path(folder), max_batch, options, budget)
-        before = held()
-        limit(self._base, budget + max(0, before - self._base))
+        before = memory.resident()
+        memory.confine(budget)
         self._framework.check(config)
         try:
             model = self._framework.load(config)
@@ -74,8 +75,8 @@ class Engine:
             "outputs": _described(model.outputs),
             "max_batch": model.max_batch,
             "report": model.report,
-            "held": held(),
-            "needs": max(0, held() - before),
+            "held": memory.resident(),
+            "needs": max(0, memory.resident() - before),
         }
         self._send("loaded", ticket, description)
 
@@ -84,14 +85,19 @@ class Engine:
         if model is not None:
             model.close()
             del model
-            _trim()
-        self._send("unloaded", ticket, held())
+            gc.collect()
+            memory.trim()
+        self._send("unloaded", ticket, memory.resident())
 
     def _infer(self, ticket: int, key: str, calls: list[Any], place: tuple[int, int] | None) -> None:
         began = perf_counter()
-        model, block = self._models[key], link.Block(self._memory, place)
+        model, block = self._models[key], link.Block(self._shared, place)
         answers = self._stacked(model, calls, block) if len(calls) > 1 else [self._answered(model, calls[0], block)]
-        self._send("inferred", ticket, answers, perf_counter() - began, held())
+        ended = perf_counter()
+        held = 0  # is not asked for after each pass: the kernel's answer takes as long as a small one
+        if ended - self._told > TELL_SECONDS:
+            self._told, held = ended, memory.resident()
+        self._send("inferred", ticket, answers, ended - began, held)
 
     def _answered(self, model: EngineModel, call: Any, block: link.Block) -> link.Answer:
         """One call's answer, a fault included."""
@@ -102,9 +108,7 @@ class Engine:
         except AcceleratorError as error:
             return int(error.code), error.message
         except MemoryError:
-            return int(
-                Code.RESOURCE_EXHAUSTED
-            ), "the pass outgrows the accelerator's memory: send fewer rows, or take a larger type"
+            return int(Code.RESOURCE_EXHAUSTED), "the pass outgrows the accelerator's memory: send fewer rows"
         except Exception as error:
             log.exception("a pass failed")
             return int(Code.INTERNAL), f"the pass failed: {type(error).__name__}: {error}"[:300]
@@ -157,28 +161,6 @@ def _sizes(tensor: Tensor) -> tuple[int, ...]:
     return (-1,) if tensor.shape is None else tuple(-1 if size is None else size for size in tensor.shape)
 
 
-def held() -> int:
-    """Bytes of this process' private memory [proc(5): statm, resident without shared]."""
-    with open("/proc/self/statm") as file:
-        _, resident, shared, *_ = map(int, file.read().split())
-    return (resident - shared) * resource.getpagesize()
-
-
-def limit(base: int, budget: int) -> None:
-    """Let this process' data grow by so many bytes and no further [getrlimit(2): RLIMIT_DATA]."""
-    with open("/proc/self/status") as file:
-        now = next(int(line.split()[1]) << 10 for line in file if line.startswith("VmData"))
-    spared = max(0, now - held())  # mapped and never touched: it is no memory yet
-    resource.setrlimit(resource.RLIMIT_DATA, (base + spared + budget, resource.RLIM_INFINITY))
-
-
-def _trim() -> None:
-    import gc
-
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-
-
 def main() -> None:
     """Run an engine process: what the front starts."""
     parser = argparse.ArgumentParser(prog="engine")
@@ -192,12 +174,12 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the front's to tell
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
     front = socket.socket(fileno=given.socket)
-    memory = mmap.mmap(given.memory, given.size)
+    shared = mmap.mmap(given.memory, given.size)
     os.close(given.memory)
     framework = cast(Framework, importlib.import_module(f"serving.accelerators.engines.{given.framework}"))
     framework.prepare(Host(given.threads, given.device, given.device_memory))
     with suppress(BrokenPipeError, ConnectionResetError):  # the front has gone
-        Engine(framework, front, memory).run()
+        Engine(framework, front, shared).run()
 
 
 if __name__ == "__main__":

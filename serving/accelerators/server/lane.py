@@ -210,7 +210,8 @@ class Lane:
             answers: list[Any] = [(int(answer.code), answer.message)] * len(batch)
             seconds = 0.0
         else:
-            answers, seconds, engine.held = answer
+            answers, seconds, held = answer
+            engine.held = held or engine.held
         if engine is self.engine:
             self._under_way -= 1
             self._last = seconds

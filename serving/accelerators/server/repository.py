@@ -10,10 +10,12 @@ import asyncio
 import json
 import logging
 import time
+from contextlib import suppress
 from typing import Any
 
 from serving.accelerators import catalog
 from serving.accelerators.artifact import GRAPH_DEF, MXNET, SAVED_MODEL, SYMBOL, TENSORFLOW, Artifact
+from serving.accelerators.engines import memory
 from serving.accelerators.errors import AcceleratorError, Code
 from serving.accelerators.server import store
 from serving.accelerators.server.engines import Shared
@@ -121,6 +123,7 @@ class Repository:
                     continue
                 self._store.drop(artifact.name)
                 raise self._with_hint(error) from None
+            self._confine()
             message = "loaded %s (%s, %s) in %.2f s: %d MB, %d of %d MB are free%s"
             free = (self._options.type.memory - self.used) / 1e6
             log.info(
@@ -168,6 +171,15 @@ class Repository:
         await self.lane(model).unload(model)
         if not any(other is not model and other.folder == model.folder for other in self.models.values()):
             self._store.drop(model.folder.name)
+        self._confine()
+
+    def _confine(self) -> None:
+        """Let no engine grow by more than what is free: the memory is the accelerator's, not each framework's."""
+        free = self._options.type.memory - self.used
+        for engine in self._shared.processes:
+            if engine.is_alive and engine.base:
+                with suppress(OSError):  # it has just died
+                    memory.limit(engine.process.pid, memory.held(engine.process.pid) + max(0, free))
 
 
 def _artifact(files: dict[str, bytes], config: str) -> Artifact:
