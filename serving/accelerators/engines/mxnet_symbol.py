@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from serving.accelerators.errors import AcceleratorError, Code
-from serving.backends.mxnet import first_line
+from serving.backends.mxnet import first_line, numpy_shapes
 from serving.backends.mxnet_import import import_mxnet
 
 MAX_NODES, MAX_ATTRIBUTE, MAX_INPUTS = 200_000, 1 << 20, 1 << 16
@@ -37,26 +37,26 @@ CODE = {
 }
 """Operators that do more than compute, and what."""
 OUTSIDE = ("_cv", "_npi_cv", "_imdecode", "_CrossDevice", "_NoGradient")
-"""How names begin of operators that no model for inference has: pictures' codecs, copies between devices. Gradients are more."""
+"""How names begin of operators that no model for inference has: pictures' codecs, copies between devices."""
+CHANGES = ("backward", "_update", "reset_arrays", "multi_sum_sq", "multi_lars", "amp_multicast", "_dgl_")
+"""What names hold of operators that change parameters or only training needs. Some end MXNet when they are merely made."""
 GRAPHS = {"_foreach": 1, "_while_loop": 2, "_cond": 3}
 """Operators that hold graphs, and how many; oneDNN's fused ones (`_sg_`) one."""
 
 
-def check(graph: Any, depth: int = 0) -> None:
-    """AcceleratorError where MXNet must not be given this graph."""
-    if not isinstance(graph, dict) or not isinstance(graph.get("nodes"), list) or not isinstance(graph.get("heads"), list):
-        raise _invalid("the symbol is JSON, but no MXNet graph: it has no nodes and heads")
-    nodes = graph["nodes"]
-    if depth > MAX_DEPTH or not 0 < len(nodes) <= MAX_NODES:
-        raise _invalid(f"the symbol has {len(nodes)} nodes, {depth} graphs deep: 1 to {MAX_NODES} are taken, {MAX_DEPTH} deep")
-    for at, node in enumerate(nodes):
-        _check_node(at, node, depth)
-    arguments = graph.get("arg_nodes", [])
-    if not isinstance(arguments, list) or not all(_is_index(at, len(nodes)) and nodes[at]["op"] == "null" for at in arguments):
-        raise _invalid("the symbol's arg_nodes name what is no variable of it")
-    if not graph["heads"] or not all(_is_entry(entry, len(nodes)) for entry in graph["heads"]):
-        raise _invalid("the symbol's heads name what is no node of it")
-    _check_operators(graph)
+def check(text: str) -> None:
+    """AcceleratorError where MXNet must not be given this symbol, or does not take it."""
+    try:
+        graph = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _invalid(f"the symbol is no JSON: {error}") from None
+    _check_graph(graph)
+    mx = import_mxnet()
+    try:
+        with numpy_shapes(is_numpy(text)):
+            mx.sym.load_json(text).list_outputs()
+    except mx.MXNetError as error:
+        raise _invalid(f"MXNet does not take the symbol: {first_line(error)}") from None
 
 
 def is_numpy(text: str) -> bool:
@@ -74,6 +74,22 @@ def operators() -> frozenset[str]:
     count, names = ctypes.c_uint(), ctypes.POINTER(ctypes.c_char_p)()
     library.MXListAllOpNames(ctypes.byref(count), ctypes.byref(names))
     return frozenset((names[at] or b"").decode() for at in range(count.value))
+
+
+def _check_graph(graph: Any, depth: int = 0) -> None:
+    if not isinstance(graph, dict) or not isinstance(graph.get("nodes"), list) or not isinstance(graph.get("heads"), list):
+        raise _invalid("the symbol is JSON, but no MXNet graph: it has no nodes and heads")
+    nodes = graph["nodes"]
+    if depth > MAX_DEPTH or not 0 < len(nodes) <= MAX_NODES:
+        raise _invalid(f"the symbol has {len(nodes)} nodes, {depth} graphs deep: 1 to {MAX_NODES} are taken, {MAX_DEPTH} deep")
+    for at, node in enumerate(nodes):
+        _check_node(at, node, depth)
+    arguments = graph.get("arg_nodes", [])
+    if not isinstance(arguments, list) or not all(_is_index(at, len(nodes)) and nodes[at]["op"] == "null" for at in arguments):
+        raise _invalid("the symbol's arg_nodes name what is no variable of it")
+    if not graph["heads"] or not all(_is_entry(entry, len(nodes)) for entry in graph["heads"]):
+        raise _invalid("the symbol's heads name what is no node of it")
+    _check_operators(graph, depth == 0 and _is_old(graph))
 
 
 def _check_node(at: int, node: Any, depth: int) -> None:
@@ -99,26 +115,24 @@ def _check_node(at: int, node: Any, depth: int) -> None:
     if not isinstance(subgraphs, list) or len(subgraphs) != GRAPHS.get(op, int(op.startswith("_sg_"))):
         raise _invalid(f"{name!r} ({op[:60]}) does not hold as many graphs as such an operator does")
     for graph in subgraphs:
-        check(graph, depth + 1)
+        _check_graph(graph, depth + 1)
 
 
 def _check_operator(op: str, name: str) -> None:
     if op in CODE:
         raise _invalid(f"{name!r} is the operator {op}, which {CODE[op]}: a model that is sent is data, never code")
-    if op.startswith(OUTSIDE) or "backward" in op:
+    if op.startswith(OUTSIDE) or any(part in op for part in CHANGES):
         raise _invalid(f"{name!r} is the operator {op[:60]}, which no model for inference has")
     if op not in operators():
         raise _invalid(f"unknown operator {op[:60]} ({name!r}): MXNet {import_mxnet().__version__} does not have it")
 
 
-def _check_operators(graph: dict[str, Any]) -> None:
+def _check_operators(graph: dict[str, Any], is_old: bool) -> None:
     """AcceleratorError where a node lacks inputs, or an output is read that it does not have: MXNet would read beyond it."""
     nodes = graph["nodes"]
     most: dict[int, int] = {}
     for entry in (*graph["heads"], *(entry for node in nodes for entry in node["inputs"])):
         most[entry[0]] = max(entry[1], most.get(entry[0], 0))
-    version = graph.get("attrs", {}).get("mxnet_version", ["int", 0]) if isinstance(graph.get("attrs", {}), dict) else []
-    is_old = not (isinstance(version, list) and len(version) == 2 and type(version[1]) is int and version[1] >= AUX_IN_JSON)
     for at, node in enumerate(nodes):
         given, inputs, outputs = len(node["inputs"]), 0, 1
         if node["op"] != "null":
@@ -131,6 +145,14 @@ def _check_operators(graph: dict[str, Any]) -> None:
                 f"{node['name'][:60]!r} ({node['op'][:60]}) has {inputs} inputs and {outputs} outputs:"
                 f" the symbol gives it {given}, and reads output {most.get(at, 0)}"
             )
+
+
+def _is_old(graph: dict[str, Any]) -> bool:
+    """Whether MXNet takes the symbol for one that does not name auxiliary states."""
+    attributes = graph.get("attrs")
+    version = attributes.get("mxnet_version") if isinstance(attributes, dict) else None
+    is_told = isinstance(version, list) and len(version) == 2 and type(version[1]) is int
+    return not is_told or version[1] < AUX_IN_JSON  # type: ignore[index]
 
 
 @lru_cache(4096)
