@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Any
 
@@ -80,6 +80,14 @@ def log_level(text: str) -> int:
     if word not in levels and not re.fullmatch(r"[0-9]{1,3}", word):
         raise ValueError("expected a number, as Python's logging has it, or debug, info, warning, error, critical")
     return levels[word] if word in levels else int(word)
+
+
+def value(text: str, meta: Mapping[str, Any]) -> Any:
+    """The value of a knob's text, within its bounds."""
+    found, low, high = meta["parse"](text), meta["low"], meta["high"]
+    if low is not None and not low <= found <= high:
+        raise ValueError(f"expected {low} to {high}")
+    return found
 
 
 def knob(

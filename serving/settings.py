@@ -330,7 +330,12 @@ class Settings:
     @property
     def attaches(self) -> bool:
         """Whether models without a script of their own run on an accelerator."""
-        return bool(self.accelerators) and self.device != "cpu"
+        return self.attached_device is not None
+
+    @property
+    def attached_device(self) -> int | None:
+        """The ordinal of that accelerator; None where they run here."""
+        return int(self.device[4:]) if self.accelerators and self.device != "cpu" else None
 
     @property
     def max_payload(self) -> int:
@@ -356,7 +361,7 @@ def read(argv: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> 
         if text is None:
             continue
         try:
-            values[f.name] = _bounded(f.metadata["parse"](text), f.metadata)
+            values[f.name] = knobs.value(text, f.metadata)
         except ValueError as fault:
             faults.append(f"  {source}={text!r}: {fault}")
     if faults:
@@ -368,13 +373,6 @@ def _find(names: Sequence[str], environ: Mapping[str, str], empty: bool = False)
     """The first of these names that is set to something, or where `empty` says so to nothing, and its text."""
     found = (name for name in names if environ.get(name, "").strip() or (empty and name in environ))
     return next(((name, environ[name]) for name in found), (UNSET, None))
-
-
-def _bounded(value: Any, meta: Mapping[str, Any]) -> Any:
-    low, high = meta["low"], meta["high"]
-    if low is not None and not low <= value <= high:
-        raise ValueError(f"expected {low} to {high}")
-    return value
 
 
 def table(settings: Settings) -> list[tuple[str, str, str]]:

@@ -36,7 +36,7 @@ def kind(model: Any) -> str:
 
 
 def default_module(layout: Layout, signature: Signature | None = None) -> Any:
-    """The model directory's symbol and parameters as a bound Module, one row at first, on the CPU; ModelError otherwise."""
+    """The model directory's symbol and parameters as a bound Module, one row at first; ModelError otherwise."""
     from serving.backends import mxnet as backend
     from serving.handlers import mxnet_module
 
