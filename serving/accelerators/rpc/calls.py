@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from serving.accelerators.errors import Code, one_line
 from serving.accelerators.rpc import frames
 from serving.accelerators.rpc.frames import END_HEADERS, END_STREAM, Buffer, Fault, StreamFault
-from serving.accelerators.rpc.heads import block, escaped, gunzip
+from serving.accelerators.rpc.heads import AGENT, block, escaped, gunzip
 from serving.accelerators.rpc.stream import Stream
 
 if TYPE_CHECKING:
@@ -60,11 +60,15 @@ class Call(Stream):
     """One call. Answer it once: `reply` or `fail`; a stream by `send` as often as needed, then `finish` or `fail`.
 
     Answers to a call that is over are thrown away. Pieces are not copied where the peer is slow: leave them as they are.
-    `deadline` is on `time.monotonic`'s clock. `on_cancel` is called once, where nobody waits for the answer any more.
+    `deadline` is on `time.monotonic`'s clock. `on_cancel` is called once, where nobody waits for the answer any more;
+    `on_drained` whenever a stream's client has read what `writable` said was waiting.
     """
 
     connection: ServerConnection
-    __slots__ = ("_begun", "_body", "_held", "_head", "cancelled", "deadline", "metadata", "on_cancel", "path", "state")
+    __slots__ = (
+        *("_begun", "_body", "_held", "_head", "_queued", "cancelled", "deadline", "metadata"),
+        *("on_cancel", "on_drained", "path", "state"),
+    )
 
     def __init__(self, connection: ServerConnection, number: int, head: RequestHead) -> None:
         super().__init__(connection, number)
@@ -73,8 +77,9 @@ class Call(Stream):
         self.deadline = None if head.timeout is None else self.touched + head.timeout
         self.cancelled = False
         self.on_cancel: Callable[[], None] | None = None
+        self.on_drained: Callable[[], None] | None = None
         self.state: Any = None
-        self._begun, self._held = False, 0
+        self._begun, self._held, self._queued = False, 0, 0
         self._body: Buffer | None = None
 
     @property
@@ -83,9 +88,10 @@ class Call(Stream):
         return self.connection.peer
 
     @property
-    def client(self) -> int:
-        """Which connection it is."""
-        return self.connection.key
+    def client(self) -> str | int:
+        """Whose call it is: a process of ours by its name, however many connections it has; else the connection."""
+        agent = self.metadata.get("user-agent", "")
+        return agent if agent.startswith(AGENT) else self.connection.key
 
     @property
     def writable(self) -> bool:
@@ -128,9 +134,9 @@ class Call(Stream):
                 self.fail(Code.INTERNAL, "a second message in a unary call")
             self._body = body
             return
-        self._hand(body)
         self.connection.server.held -= self._held
         self._held = 0
+        self._hand(body)
 
     def _plain(self, compressed: int, body: Buffer) -> bytes | None:
         server = self.connection.server
@@ -203,11 +209,23 @@ class Call(Stream):
         self._begun = True
         after = _AFTER.pack(len(_OK) << 8 | frames.HEADERS, END_HEADERS | END_STREAM, number, _OK)
         self.connection.send(self, pieces, before, after)
+        if self.outgoing is not None:
+            self._count_queued()
 
     def drained(self) -> None:
         """All of it is out: if the trailers were, the call is over."""
+        self.connection.server.held -= self._queued
+        self._queued = 0
         if self.tail:
             self._over()
+        elif self.on_drained is not None:
+            self.on_drained()
+
+    def _count_queued(self) -> None:
+        """Answers that are not read are held too."""
+        server, left = self.connection.server, self.outgoing.left if self.outgoing is not None else 0
+        server.held += left - self._queued
+        self._queued = left
 
     def send(self, pieces: list[Buffer]) -> None:
         """Answer a stream with one more message."""
@@ -216,6 +234,11 @@ class Call(Stream):
         before = b"" if self._begun else _BEFORE.pack(len(_OPEN) << 8 | frames.HEADERS, END_HEADERS, self.number, _OPEN)
         self._begun = True
         self.connection.send(self, pieces, before)
+        if self.outgoing is not None:
+            self._count_queued()
+            if self.connection.server.held > self.connection.server.limits.max_held:
+                self.fail(Code.RESOURCE_EXHAUSTED, "the answers are not read")
+                self.stopped(Fault.CANCEL, "the answers are not read")
 
     def finish(self) -> None:
         """End a stream, after what was sent."""
@@ -225,7 +248,7 @@ class Call(Stream):
         """End a call with an error; what was to be sent is dropped."""
         if self.closed:
             return
-        self.outgoing = None
+        self.outgoing, self.tail = None, b""
         self._trail(code, one_line(message))
 
     def _trail(self, code: Code, message: str) -> None:
@@ -259,5 +282,5 @@ class Call(Stream):
         self._release()
 
     def _release(self) -> None:
-        self.connection.server.held -= self._held
-        self._held, self._body = 0, None
+        self.connection.server.held -= self._held + self._queued
+        self._held, self._queued, self._body = 0, 0, None

@@ -16,6 +16,8 @@ Head = TypeVar("Head")
 REMEMBERED = 64
 """Blocks of one connection; a peer sends the same few again and again."""
 REMEMBERED_BYTES = 1024
+AGENT = "ei/"
+"""What our clients' user-agent begins with; the rest names the process, which may have many connections."""
 
 
 class _Table(HeaderTable):

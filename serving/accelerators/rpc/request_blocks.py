@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from os import getpid
+from socket import gethostname
 
-from serving.accelerators.rpc.heads import block
+from serving.accelerators.rpc.heads import AGENT, block
 from serving.accelerators.rpc.target import Target
 
 REMEMBERED = 256
@@ -15,7 +17,7 @@ class RequestBlocks:
 
     def __init__(self, target: Target) -> None:
         self._first = block([(":method", "POST"), (":scheme", "http" if target.ca is None else "https")])
-        fields = [("te", "trailers"), ("content-type", "application/grpc"), ("user-agent", "ei")]
+        fields = [("te", "trailers"), ("content-type", "application/grpc"), ("user-agent", f"{AGENT}{gethostname()}-{getpid()}")]
         if target.token:
             fields.append(("authorization", f"Bearer {target.token}"))
         self._rest = block([(":authority", target.authority), *fields])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import ssl
 import sys
 from collections.abc import Sequence
 
@@ -79,11 +80,9 @@ async def _sweep(repository: object) -> None:
             lane.sweep(now)
 
 
-def _tls(options: Options) -> object:
+def _tls(options: Options) -> ssl.SSLContext | None:
     if options.certificate is None:
         return None
-    import ssl
-
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2"])

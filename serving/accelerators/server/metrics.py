@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from serving.accelerators.rpc.server import Server
+from serving.accelerators.server.models import Statistics
 from serving.accelerators.server.options import Options
 from serving.accelerators.server.repository import Repository
 
-PER_MODEL = (
+PER_MODEL: tuple[tuple[str, str, Callable[[Statistics], float]], ...] = (
     ("ei_accelerator_inferences", "rows of answered calls", lambda s: s.rows),
     ("ei_accelerator_passes", "passes run", lambda s: s.passes),
     ("ei_accelerator_calls", "calls answered", lambda s: s.succeeded),
@@ -25,9 +27,9 @@ PER_MODEL = (
 class Exporter(Collector):
     """A scrape's answer, and the thread that gives it."""
 
-    def __init__(self, options: Options, repository: Repository, listening: Any) -> None:
+    def __init__(self, options: Options, repository: Repository, listening: Server) -> None:
         self._options, self._repository, self._listening = options, repository, listening
-        registry = CollectorRegistry(auto_describe=False)
+        registry = CollectorRegistry()
         registry.register(self)
         self._server, _ = start_http_server(options.metrics_port, addr=options.host, registry=registry)
 
@@ -55,7 +57,7 @@ class Exporter(Collector):
         for name, help, value in (
             ("ei_accelerator_memory_limit_bytes", "the type's memory", self._options.type.memory),
             ("ei_accelerator_memory_used_bytes", "bytes held for models", self._repository.used),
-            ("ei_accelerator_clients", "open connections", getattr(self._listening, "connections", 0)),
+            ("ei_accelerator_clients", "open connections", len(self._listening.connections)),
         ):
             yield GaugeMetricFamily(name, help, value=value)
 
