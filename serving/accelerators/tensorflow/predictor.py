@@ -33,6 +33,51 @@ Run = Callable[[Inputs], Outputs]
 
 
 @dataclass(frozen=True)
+class Arguments:
+    """EIPredictor's arguments, in their order."""
+
+    model_dir: str | Path | None = None
+    """The folder of a SavedModel, or the file of a frozen graph."""
+    signature_def_key: str | None = None
+    signature_def: Any = None
+    input_names: Mapping[str, Any] | None = None
+    output_names: Mapping[str, Any] | None = None
+    tags: str | Collection[str] | None = None
+    graph: Any = None
+    """This and `config` are TensorFlow's, and have no say in what an accelerator does."""
+    config: Any = None
+    use_ei: bool = True
+    accelerator_id: int | None = None
+    """An ordinal."""
+    export_dir: str | Path | None = None
+    """Another name of `model_dir`."""
+
+    @property
+    def path(self) -> Path:
+        """Where the model lies."""
+        place = self.model_dir if self.model_dir is not None else self.export_dir
+        if place is None:
+            raise ValueError("EIPredictor needs model_dir: the folder of a SavedModel, or the file of a frozen graph")
+        return Path(place)
+
+    @property
+    def ask(self) -> Ask:
+        """What is asked of it; ValueError where the arguments contradict each other."""
+        inputs, outputs = _names(self.input_names), _names(self.output_names)
+        if (inputs is None) != (outputs is None):
+            raise ValueError("input_names and output_names come together")
+        if sum(one is not None for one in (self.signature_def_key, self.signature_def, inputs)) > 1:
+            raise ValueError("give signature_def_key, or signature_def, or input_names with output_names: at most one of them")
+        if self.signature_def is not None:
+            ends = (self.signature_def.inputs, self.signature_def.outputs)
+            inputs, outputs = (_names(dict(sorted(infos.items()))) for infos in ends)
+        if inputs is None and self.path.is_file():
+            raise ValueError(f"{self.path} is a frozen graph, which has no signatures: give input_names and output_names")
+        tags = self.tags.split(",") if isinstance(self.tags, str) else self.tags
+        return Ask(self.signature_def_key or DEFAULT_KEY, inputs, outputs, frozenset(tags or {TAG}))
+
+
+@dataclass(frozen=True)
 class End:
     """A tensor that is fed or fetched, with the attributes that scripts read of TensorFlow's own."""
 
@@ -47,30 +92,14 @@ class End:
 class EIPredictor:
     """A model on an accelerator: call it with `{alias: value}`; `feed_tensors` and `fetch_tensors` say which aliases there are."""
 
-    def __init__(  # noqa: PLR0913 - Elastic Inference's signature
-        self,
-        model_dir: str | None = None,
-        signature_def_key: str | None = None,
-        signature_def: Any = None,
-        input_names: Mapping[str, str] | None = None,
-        output_names: Mapping[str, str] | None = None,
-        tags: str | Collection[str] | None = None,
-        graph: Any = None,
-        config: Any = None,
-        use_ei: bool = True,
-        accelerator_id: int | None = None,
-        export_dir: str | None = None,
-    ) -> None:
-        """Load the model there. `graph` and `config` are TensorFlow's, and have no say in what an accelerator does."""
-        place = model_dir if model_dir is not None else export_dir
-        if place is None:
-            raise ValueError("EIPredictor needs model_dir: the folder of a SavedModel, or the file of a frozen graph")
-        path = Path(place)
-        ask = _asked(path, signature_def_key, (signature_def, input_names, output_names), tags)
+    def __init__(self, *given: Any, **named: Any) -> None:
+        """Load the model there. The arguments are those of `Arguments`."""
+        arguments = Arguments(*given, **named)
+        path, ask = arguments.path, arguments.ask
         self.feed_tensors, self.fetch_tensors = _ends(path, ask)
         self._close: Callable[[], None] = lambda: None
         self._dtypes: dict[str, np.dtype[Any]] = {}
-        self._run = self._remote(path, ask, accelerator_id) if use_ei else self._local(path, ask)
+        self._run = self._remote(path, ask, arguments.accelerator_id) if arguments.use_ei else self._local(path, ask)
 
     def __call__(self, feed: Mapping[str, Any]) -> dict[str, Array]:
         """One pass: every output by its alias, in a dict of the caller's own."""
@@ -121,23 +150,6 @@ class EIPredictor:
         model = tensorflow.load_at(path, Config(path, 0, ask.options))
         self._dtypes = {tensor.name: tensor.dtype for tensor in model.inputs}
         return lambda inputs: model.forward(inputs, ())
-
-
-def _asked(path: Path, key: str | None, named: tuple[Any, Any, Any], tags: str | Collection[str] | None) -> Ask:
-    """What the arguments ask for; ValueError where they contradict each other."""
-    definition, inputs, outputs = named
-    if (inputs is None) != (outputs is None):
-        raise ValueError("input_names and output_names come together")
-    if sum((key is not None, definition is not None, inputs is not None)) > 1:
-        raise ValueError("one of signature_def_key, signature_def, and input_names with output_names, at most")
-    if definition is not None:
-        inputs, outputs = (
-            {alias: info.name for alias, info in sorted(ends.items())} for ends in (definition.inputs, definition.outputs)
-        )
-    if inputs is None and path.is_file():
-        raise ValueError(f"{path} is a frozen graph, which has no signatures: give input_names and output_names")
-    words = tags.split(",") if isinstance(tags, str) else tags
-    return Ask(key or DEFAULT_KEY, _names(inputs), _names(outputs), frozenset(words) if words else frozenset({TAG}))
 
 
 def _names(given: Mapping[str, Any] | None) -> dict[str, str] | None:

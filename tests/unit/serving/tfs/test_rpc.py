@@ -167,7 +167,7 @@ def test_large_bodies_lie_where_the_executor_wants_them(shared: Any) -> None:
         (501, grpc.StatusCode.UNIMPLEMENTED),
         (503, grpc.StatusCode.UNAVAILABLE),
         (504, grpc.StatusCode.DEADLINE_EXCEEDED),
-        (507, grpc.StatusCode.INTERNAL),
+        (507, grpc.StatusCode.RESOURCE_EXHAUSTED),
     ],
 )
 def test_statuses(call: Callable[..., Any], status: int, code: grpc.StatusCode) -> None:

@@ -1,0 +1,3 @@
+"""`EIPredictor`, where scripts import it from."""
+
+from serving.accelerators.tensorflow.predictor import EIPredictor as EIPredictor
