@@ -17,7 +17,7 @@ from container.accelerator.cli import accelerator
 from container.errors import ContainerError
 from onnx_import import cli as importing
 from onnx_import.errors import OnnxImportError
-from serving.errors import StartError
+from serving.errors import ServingError, StartError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(130)
-    except (ContainerError, StartError, OnnxImportError) as error:
+    except (ContainerError, StartError, ServingError, OnnxImportError) as error:
         print(f"ei: {error}", file=sys.stderr)
         sys.exit(1)
     sys.exit(status or 0)
@@ -139,6 +139,15 @@ def freeze(source: Path, target: Path, signatures: tuple[str, ...], tolerance: f
 
     error = freezing.TOLERANCE if tolerance is None else tolerance
     return freezing.main(source, target, freezing.Choices(signatures, error, files["samples"], files["json_file"]))
+
+
+@ei.command("describe-accelerators", epilog="Example: ei describe-accelerators --json")
+@click.option("-j", "--json", "as_json", is_flag=True, help="An object, as Elastic Inference's tool of this name printed it.")
+def describe_accelerators(as_json: bool) -> int:
+    """List the accelerators that the environment attaches this host to, and how they are."""
+    from serving.accelerators import describe
+
+    return describe.main(["-j"] if as_json else [])
 
 
 for command in (importing.convert, importing.ops, importing.export, accelerator):

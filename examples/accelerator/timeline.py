@@ -36,7 +36,6 @@ class Timeline:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop.set()
         self._thread.join()
-        self._told()
 
     @property
     def is_right(self) -> bool:
@@ -46,12 +45,12 @@ class Timeline:
     def wait_for(self, status: int, count: int, seconds: float) -> None:
         """Until so many answers from now on have had this status, one after the other; SystemExit where that takes too long."""
         with self._changed:
-            self._told()
             self._run = 0
             if not self._changed.wait_for(lambda: self._status == status and self._run >= count, seconds):
                 raise SystemExit(
                     f"no {count} answers with {status} within {seconds} s; the last: {self._status} {self._message}"
                 )
+            self._told()
 
     def _ask_on(self) -> None:
         at = 0
@@ -82,6 +81,6 @@ class Timeline:
     def _told(self) -> None:
         """Print what has come since it was told last."""
         if self._run:
-            what = f"digits {self._guesses[-5:]}" if self._status == 200 else self._message[:160]
+            what = f"digits {self._guesses[-5:]}" if self._status == 200 else self._message[:120]
             print(f"  {time.monotonic() - self._began:6.2f} s: {self._run:3} x {self._status} {what}", flush=True)
         self._run = 0

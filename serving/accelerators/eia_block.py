@@ -48,10 +48,8 @@ class EiaCachedOp:
         if mx.autograd.is_recording():
             raise refusal(eia_faults.TRAINING)
         params = self._pick(args)
-        sent = self._graph.fresh(self._names, params)
-        if sent is None:
-            sent = self._graph.send(self._names, params, [name for name, _ in self._data])
         inputs = {name: args[at] for name, at in self._data}
+        sent = self._graph.fresh(self._names, params) or self._graph.send(self._names, params, inputs)
         is_numpy = isinstance(args[self._data[0][1]], mx.np.ndarray)
         results = [_array(result, is_numpy) for result in self._graph.run(sent, inputs)]
         return results[0] if len(results) == 1 else results

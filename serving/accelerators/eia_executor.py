@@ -81,7 +81,7 @@ class EiaExecutor(mx.executor.Executor):  # type: ignore[misc,unused-ignore,name
         if sent is None:
             if self._roles.change(self._graph.changed(self._names, self._params)):
                 self._assign()
-            sent = self._graph.send(self._names, self._params, self._roles.inputs)
+            sent = self._graph.send(self._names, self._params, self._inputs)
         self._write(self._graph.run(sent, self._inputs))
         return list(self.outputs)
 
@@ -137,5 +137,9 @@ class EiaExecutor(mx.executor.Executor):  # type: ignore[misc,unused-ignore,name
         raise refusal("a Monitor does not see into a graph on an accelerator", "bind it to mx.cpu()")
 
 
-def _spec(array: Any) -> tuple[tuple[int, ...], Any]:
-    return tuple(array.shape), np.dtype(array.dtype)
+def _spec(array: Any) -> tuple[tuple[int, ...], Any] | None:
+    """An output's shape and dtype; None where only a pass will know them."""
+    try:
+        return tuple(array.shape), np.dtype(array.dtype)
+    except mx.MXNetError:
+        return None

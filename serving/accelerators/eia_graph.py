@@ -15,6 +15,8 @@ from operator import is_
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from serving.accelerators import eia_arrays, eia_faults
 from serving.accelerators.artifact import MXNET, PARAMS, SYMBOL, Artifact
 from serving.accelerators.client import Accelerator, RemoteModel
@@ -36,6 +38,7 @@ class Sent:
     writes: eia_arrays.Writes
     counts: list[int]
     lease: Lease
+    inputs: dict[str, np.dtype[Any]]
     process: int
 
     def is_of(self, names: tuple[str, ...], arrays: Arrays) -> bool:
@@ -73,11 +76,12 @@ class Graph:
         now = sent.writes.counts()
         return [name for name, was, count in zip(names, sent.counts, now, strict=True) if was != count]
 
-    def send(self, names: tuple[str, ...], arrays: Arrays, inputs: Sequence[str]) -> Sent:
-        """Send the graph with these parameters; EiaError where it does not fit or is refused."""
+    def send(self, names: tuple[str, ...], arrays: Arrays, inputs: Mapping[str, Any]) -> Sent:
+        """Send the graph with these parameters, for inputs like these; EiaError where it does not fit or is refused."""
         with self._lock, eia_faults.translated():
+            dtypes = {name: np.dtype(array.dtype) for name, array in inputs.items()}
             sent = self.fresh(names, arrays)
-            if sent is not None:
+            if sent is not None and sent.inputs == dtypes:
                 return sent  # another thread was faster
             accelerator = eia_faults.accelerator(self.ordinal)
             if accelerator is None:
@@ -87,14 +91,17 @@ class Graph:
             counts = writes.counts()
             named = {f"{'aux' if name in self._states else 'arg'}:{name}": a for name, a in zip(names, arrays, strict=True)}
             files = _Files(self._text(), named, lambda: writes.counts() == counts)
-            artifact = Artifact(MXNET, files, options={"inputs": json.dumps(list(inputs))})
-            self._sent = Sent(names, arrays, writes, counts, Lease(accelerator, artifact), os.getpid())
+            artifact = Artifact(MXNET, files, options=_options(dtypes))
+            self._sent = Sent(names, arrays, writes, counts, Lease(accelerator, artifact), dtypes, os.getpid())
             return self._sent
 
     def run(self, sent: Sent, inputs: Mapping[str, Any]) -> list[Array]:
         """One pass: the outputs in the symbol's order, read-only."""
         with eia_faults.translated():
-            found = sent.lease.model({name: eia_arrays.view(array) for name, array in inputs.items()})
+            fed = {name: eia_arrays.view(array) for name, array in inputs.items()}
+            if {name: array.dtype for name, array in fed.items()} != sent.inputs:
+                sent = self.send(sent.names, sent.arrays, inputs)
+            found = sent.lease.model(fed)
             if len(found) != self._count:
                 raise AcceleratorError(Code.INTERNAL, f"the accelerator answered {len(found)} outputs of {self._count}")
         return list(found.values())
@@ -108,6 +115,11 @@ class Graph:
         for node in graph["nodes"]:
             node.get("attrs", {}).pop(MARK, None)
         return json.dumps(graph).encode()
+
+
+def _options(inputs: Mapping[str, np.dtype[Any]]) -> dict[str, str]:
+    """What the engine is told of the inputs: every other argument is a parameter."""
+    return {"inputs": json.dumps(list(inputs)), "dtypes": json.dumps([dtype.name for dtype in inputs.values()])}
 
 
 class _Files(Mapping[str, bytes | Path]):

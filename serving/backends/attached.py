@@ -102,7 +102,7 @@ class AttachedModel:
         """How many rows may share a call: as the accelerator says, if rows of the sample leave each other's outputs alone."""
         sample = warmup.sample(self.signature, 2)
         most = self._max_batch()
-        if most < 2 or sample is None or any(array.dtype == object or not array.ndim for array in sample.values()):
+        if most < 2 or sample is None or any(array.dtype == object or array.shape[:1] != (2,) for array in sample.values()):
             return 1
         random = np.random.default_rng(0)
         two = {name: _random(array, random) for name, array in sample.items()}

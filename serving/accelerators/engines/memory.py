@@ -52,6 +52,12 @@ def confine(budget: int) -> int:
     return line
 
 
+def headroom() -> int:
+    """Bytes that this process may still take."""
+    line, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    return 1 << 60 if line == resource.RLIM_INFINITY else max(0, line - held())
+
+
 def trim() -> None:
     """Give freed memory back to the system."""
     ctypes.CDLL(None).malloc_trim(ctypes.c_size_t(0))

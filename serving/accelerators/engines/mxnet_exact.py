@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from serving.accelerators.engines import memory, mxnet_files, mxnet_symbol
+from serving.accelerators.engines import memory, mxnet_files, mxnet_graphs, mxnet_symbol
 from serving.accelerators.engines.base import Config
 from serving.accelerators.errors import AcceleratorError, Code
 from serving.backends.mxnet import Executor, first_line, numpy_shapes
@@ -27,8 +25,9 @@ from serving.invocation import Array, Inputs, Outputs
 from serving.models import shapes
 from serving.models.signature import Signature, Tensor
 
-MAX_GRAPHS = 16
 DTYPES = ("float16", "float32", "float64", "uint8", "int8", "int32", "int64", "bool")
+PRIMITIVE, BASE = memory.MIB // 2, 16 * memory.MIB
+"""What oneDNN's code takes for an operator with parameters, and what a graph takes at least."""
 Key = tuple[tuple[str, tuple[int, ...], str], ...]
 
 
@@ -46,14 +45,6 @@ class PlainExecutor(Executor):
 
 def _forward(handle: Any, is_train: int) -> int:
     return int(import_mxnet().base._LIB.MXExecutorForward(handle, is_train))
-
-
-@dataclass
-class Graph:
-    """A bound symbol, and the bytes that binding it and its first pass took."""
-
-    executor: PlainExecutor
-    size: int
 
 
 class ExactModel:
@@ -80,7 +71,6 @@ class ExactModel:
         if lacking:
             raise ModelError(f"the parameters lack the auxiliary states {lacking[:5]}, which the symbol needs")
         self._reshapes = Reshapes(symbol)
-        self._graphs: OrderedDict[Key, Graph] = OrderedDict()
         self._weights = sum(math.prod(a.shape) * np.dtype(a.dtype).itemsize for a in {**self._args, **self._aux}.values())
 
     def stacks(self, inputs: Inputs) -> bool:  # noqa: ARG002
@@ -100,7 +90,7 @@ class ExactModel:
 
     def close(self) -> None:
         """Drop the bound graphs and the parameters, and give the memory back."""
-        self._graphs.clear()
+        mxnet_graphs.KEPT.drop(self)
         self._args, self._aux = {}, {}
         memory.trim()
 
@@ -120,45 +110,36 @@ class ExactModel:
             raise _invalid(f"the call lacks the inputs {_listed(missing)}")
 
     def _results(self, key: Key, inputs: Inputs) -> list[Array]:
-        """The pass; once more with every other graph dropped where memory ran out."""
-        for is_last in (False, True):
-            try:
-                return self._pass(key, inputs)
-            except (import_mxnet().MXNetError, RuntimeError, ModelError, ValueError, MemoryError) as error:
-                self._graphs.pop(key, None)
-                if not memory.is_exhausted(error):
-                    raise _invalid(f"MXNet does not take the call: {first_line(error)}") from None
-            self._graphs.clear()
-            memory.trim()
-            if is_last:
-                break
-        given = {name: array.shape for name, array in inputs.items()}
-        need = mxnet_files.need(self._symbol, {**self._shapes(), **given}, self._is_numpy)
-        raise memory.exhausted("a pass", self._weights + need, self._config.budget, given)
-
-    def _pass(self, key: Key, inputs: Inputs) -> list[Array]:
-        graph = self._graphs.get(key)
-        before = memory.held() if graph is None else 0
-        if graph is None:
-            graph = Graph(self._bind(inputs), 0)
+        """The pass, by a graph that is kept or a new one."""
+        graph = mxnet_graphs.KEPT.find(self, key)
+        try:
+            if graph is None:
+                need = self._need(inputs)
+                if not mxnet_graphs.admit(need, lambda: self._run(self._bind(inputs), inputs)):
+                    raise MemoryError
+                graph = self._bind(inputs)
+            results = self._run(graph, inputs)
+        except (import_mxnet().MXNetError, RuntimeError, ModelError, ValueError, MemoryError) as error:
+            mxnet_graphs.KEPT.drop(self)
+            if not memory.is_exhausted(error):
+                raise _invalid(f"MXNet does not take the call: {first_line(error)}") from None
         else:
-            self._graphs.move_to_end(key)
-        for name, view in graph.executor.views.items():
-            view[...] = inputs[name]
-        results = graph.executor.run()
-        if before:
-            graph.size = max(memory.held() - before, sum(array.nbytes for array in inputs.values()))
-            self._graphs[key] = graph
-            self._evict()
-        return results
+            mxnet_graphs.KEPT.keep(self, key, graph)
+            return results
+        memory.trim()
+        given = {name: array.shape for name, array in inputs.items()}
+        raise memory.exhausted("a pass", self._weights + self._need(inputs), self._config.budget, given)
 
-    def _evict(self) -> None:
-        """Drop the graphs that were used longest ago, as far as count and budget ask for it."""
-        room = self._config.budget - self._weights
-        while len(self._graphs) > 1 and (
-            len(self._graphs) > MAX_GRAPHS or sum(graph.size for graph in self._graphs.values()) > room
-        ):
-            self._graphs.popitem(last=False)
+    def _run(self, graph: PlainExecutor, inputs: Inputs) -> list[Array]:
+        for name, view in graph.views.items():
+            view[...] = inputs[name]
+        return graph.run()
+
+    def _need(self, inputs: Inputs) -> int:
+        """Bytes that a graph for these inputs takes, and hardly ever more."""
+        given = {name: array.shape for name, array in inputs.items()}
+        values = mxnet_files.need(self._symbol, {**self._shapes(), **given}, self._is_numpy)
+        return 2 * self._weights + 3 * values // 2 + len(self._args) * PRIMITIVE + BASE
 
     def _bind(self, inputs: Inputs) -> PlainExecutor:
         mx = import_mxnet()
@@ -216,7 +197,10 @@ def _inputs(
         unknown = [name for name in declared if name not in arguments and name not in states]
         if unknown:
             raise ModelError(f"the option inputs names {_listed(unknown)}, which the symbol does not have")
-        found = tuple(Tensor(name, None, np.dtype("float32")) for name in declared)
+        dtypes = dict(zip(declared, config.names("dtypes") or (), strict=False))
+        if not set(dtypes.values()) <= set(DTYPES):
+            raise ModelError(f"the option dtypes names others than {', '.join(DTYPES)}")
+        found = tuple(Tensor(name, None, np.dtype(dtypes.get(name, "float32"))) for name in declared)
         shapes.check_complete(graph, known, Signature(found))
     more = [name for name in config.names("aux") or () if name not in {tensor.name for tensor in found}]
     if set(more) - set(states):

@@ -1,4 +1,8 @@
-"""What MXNet may not survive is tried in a copy of this process first, which ends with it."""
+"""What MXNet may not survive is tried in a copy of this process first, which ends with it.
+
+run      a symbol is read: what it raises, and how it ends, is told here
+returns  a pass is made near the line that memory cannot cross: does it come back?
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,9 @@ import resource
 import signal
 from collections.abc import Callable
 
+from serving.accelerators.engines import memory
 from serving.accelerators.errors import AcceleratorError, Code
+from serving.backends.mxnet import set_threads
 
 SECONDS = 60
 """What a trial may take: the largest symbols need a few."""
@@ -16,8 +22,35 @@ SECONDS = 60
 def run(what: str, trial: Callable[[], object]) -> None:
     """Call it in a fork. AcceleratorError where it raises one there, or where the copy ends or hangs.
 
-    Nothing in it may use OpenMP, whose threads a fork does not have.
+    Nothing in it may use OpenMP's threads, which a fork does not have.
     """
+    said, status = _forked(trial)
+    if said:
+        raise AcceleratorError(Code(said[0]), said[1:].decode())
+    if status:
+        raise AcceleratorError(
+            Code.INVALID_ARGUMENT, f"{what} ends MXNet ({_ending(status)}): it was tried apart, and is refused"
+        )
+
+
+def returns(attempt: Callable[[], object], margin: int) -> bool:
+    """Whether a pass comes back, with one thread and `margin` bytes less: it may well raise, but not for want of memory."""
+
+    def trial() -> None:
+        set_threads(1)
+        memory.limit(os.getpid(), memory.held() + max(0, memory.headroom() - margin))
+        try:
+            attempt()
+        except Exception as error:
+            if memory.is_exhausted(error):
+                raise MemoryError from None
+
+    said, status = _forked(trial)
+    return not said and not status
+
+
+def _forked(trial: Callable[[], object]) -> tuple[bytes, int]:
+    """What was said, a status code and its message, and how the copy ended."""
     reader, writer = os.pipe()
     pid = os.fork()
     if not pid:
@@ -25,13 +58,7 @@ def run(what: str, trial: Callable[[], object]) -> None:
     os.close(writer)
     with os.fdopen(reader, "rb") as file:
         said = file.read()
-    _, status = os.waitpid(pid, 0)
-    if said:
-        raise AcceleratorError(Code(said[0]), said[1:].decode())
-    if status:
-        raise AcceleratorError(
-            Code.INVALID_ARGUMENT, f"{what} ends MXNet ({_ending(status)}): it was tried apart, and is refused"
-        )
+    return said, os.waitpid(pid, 0)[1]
 
 
 def _child(writer: int, trial: Callable[[], object]) -> None:

@@ -95,6 +95,7 @@ class DirectChannel:
         if self._process != os.getpid():
             self._forget()  # the parent goes on using its own
             self._process, self._lock, self._streams = os.getpid(), threading.Lock(), None
+            self._blocks = RequestBlocks(self._target)  # they name the process
         while True:
             try:
                 wire = self._resting.pop()

@@ -17,7 +17,11 @@ class RequestBlocks:
 
     def __init__(self, target: Target) -> None:
         self._first = block([(":method", "POST"), (":scheme", "http" if target.ca is None else "https")])
-        fields = [("te", "trailers"), ("content-type", "application/grpc"), ("user-agent", f"{AGENT}{gethostname()}-{getpid()}")]
+        fields = [
+            ("te", "trailers"),
+            ("content-type", "application/grpc"),
+            ("user-agent", f"{AGENT}{gethostname()}-{getpid()}"),
+        ]
         if target.token:
             fields.append(("authorization", f"Bearer {target.token}"))
         self._rest = block([(":authority", target.authority), *fields])

@@ -50,6 +50,7 @@ class Sender(Generic[S]):
         if stream.outgoing is None:
             stream.outgoing = Outgoing()
         stream.outgoing.add([frames.PREFIX.pack(0, size), *pieces])
+        stream.touched = time.monotonic()
         self.waiting[stream.number] = stream
         self.flush()
 
@@ -79,6 +80,8 @@ class Sender(Generic[S]):
                     stream.drained()
 
     def _put(self, parts: list[Buffer], size: int) -> None:
+        if self.closing:
+            return
         if size <= JOINED:
             self.transport.write(b"".join(parts))
         else:

@@ -16,7 +16,6 @@ import socket
 import ssl
 import time
 from contextlib import suppress
-from typing import cast
 
 from serving.accelerators.errors import Code
 from serving.accelerators.rpc import frames
@@ -25,13 +24,17 @@ from serving.accelerators.rpc.connection import GREETING, MORE, Connection
 from serving.accelerators.rpc.frames import PREFACE, ConnectionFault, Fault, StreamFault
 from serving.accelerators.rpc.heads import Heads
 from serving.accelerators.rpc.request import RequestHead, RequestReader
+from serving.accelerators.rpc.secured import Secured
 
 __all__ = ["Call", "Handler", "Limits", "Server", "serve"]
 
 log = logging.getLogger("ei.rpc")
 SWEEP_SECONDS = 0.25
+BACKLOG = 1024
 LAST_WORDS = b"goodbye!"
 """The PING that goes with the first GOAWAY: once it comes back, the client knows not to begin streams."""
+LEAVE_SECONDS = 0.5
+"""How long is waited for that: clients that rest do not read."""
 NOT_HERE = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 51\r\nconnection: close\r\n\r\n"
     b"This is a gRPC port: it speaks HTTP/2, not HTTP/1.\n"
@@ -156,10 +159,11 @@ class ServerConnection(Connection[Call]):
             self.hang_up()
         elif not self.closing:
             self.write(frames.goaway(frames.MAX_STREAM, Fault.NO_ERROR) + frames.frame(frames.PING, 0, 0, LAST_WORDS))
+            asyncio.get_running_loop().call_later(LEAVE_SECONDS, self.pong, LAST_WORDS)
 
     def pong(self, payload: bytes) -> None:
         """The client knows that we leave."""
-        if payload == LAST_WORDS and self.server.closing and not self._leaving:
+        if payload == LAST_WORDS and self.server.closing and not self._leaving and not self.closing:
             self._leaving = True
             self.write(frames.goaway(self._last, Fault.NO_ERROR))
             if not self.streams:
@@ -202,23 +206,23 @@ class Server:
         self._path = ""
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._secured: Secured | None = None
 
     async def listen(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
         """Listen on a port, or where `unix:/path` says."""
-        if context is not None:
-            context.set_alpn_protocols(["h2"])
 
-        def accepted() -> asyncio.BaseProtocol:
-            return ServerConnection(self) if context is None else _Handshake(self, context, self._handshakes)
+        def accepted() -> ServerConnection:
+            return ServerConnection(self)
 
         if host.startswith("unix:"):
             self._path = host.removeprefix("unix:").replace("///", "/", 1)
             with suppress(FileNotFoundError):
                 os.unlink(self._path)
-            self._listener = await self._loop.create_unix_server(accepted, self._path, backlog=1024)
+            self._listener = await self._loop.create_unix_server(accepted, self._path, backlog=BACKLOG)
+        elif context is None:
+            self._listener = await self._loop.create_server(accepted, host, port, backlog=BACKLOG)
         else:
-            self._listener = await self._loop.create_server(accepted, host, port, backlog=1024)
+            self._secured = await Secured.listen(accepted, (host, port), context, self.limits.preface_seconds)
 
     def _sweep(self) -> None:
         now = time.monotonic()
@@ -231,6 +235,8 @@ class Server:
         self.closing = True
         if self._listener is not None:
             self._listener.close()
+        if self._secured is not None:
+            self._secured.close()
         for connection in list(self.connections):
             connection.leave()
         end = time.monotonic() + grace
@@ -243,8 +249,6 @@ class Server:
         await asyncio.sleep(0)
         for connection in list(self.connections):
             connection.transport.abort()
-        for task in self._handshakes:
-            task.cancel()
         self._timer.cancel()
         if self._path:
             with suppress(FileNotFoundError):
@@ -263,34 +267,6 @@ async def serve(
     server = Server(handler, token, limits or Limits())
     await server.listen(str(host), int(port), ssl_context)
     return server
-
-
-class _Handshake(asyncio.Protocol):
-    """A connection until TLS stands: a handshake that fails is one line in the log."""
-
-    def __init__(self, server: Server, context: ssl.SSLContext, running: set[asyncio.Task[None]]) -> None:
-        self._server, self._context, self._running = server, context, running
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin the handshake."""
-        plain = cast(asyncio.Transport, transport)
-        plain.pause_reading()
-        task = asyncio.get_running_loop().create_task(self._secure(plain))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-
-    async def _secure(self, plain: asyncio.Transport) -> None:
-        loop, connection = asyncio.get_running_loop(), ServerConnection(self._server)
-        peer = plain.get_extra_info("peername")
-        seconds = self._server.limits.preface_seconds
-        try:
-            secured = await loop.start_tls(plain, connection, self._context, server_side=True, ssl_handshake_timeout=seconds)
-        except OSError as error:
-            log.warning("%s: no TLS could be agreed on: %s; the connection is closed", peer, " ".join(str(error).split()))
-            plain.abort()
-            return
-        assert secured is not None
-        connection.connection_made(secured)
 
 
 def _keep_alive(sock: socket.socket) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
-from collections.abc import Hashable
+from collections import deque
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,8 @@ class Model:
         self.statistics = Statistics()
         self.growth = Growth()
         self.reply_bytes: dict[tuple[Spec, ...], int] = {}
-        self._clients: OrderedDict[Hashable, deque[Pending]] = OrderedDict()
+        self._clients: dict[Hashable, deque[Pending]] = {}
+        self._turns = Turns()
         self._waiting = 0
         self._known: dict[int, tuple[Head, int]] = {}
 
@@ -102,22 +103,19 @@ class Model:
         counts = {spec.shape[0] if spec.shape else 0 for spec in head.tensors}
         return counts.pop() if self.max_batch > 1 and len(counts) == 1 else 0
 
-    # ---- the queue: round and round the clients
+    # ---- the queue
 
     def put(self, pending: Pending) -> None:
         """Queue a call. UNAVAILABLE where too many wait."""
-        mine = self._clients.setdefault(pending.call.client, deque())
+        mine = self._clients.get(pending.call.client, ())
         if self._waiting >= MAX_WAITING or len(mine) >= MAX_CLIENT_WAITING:
-            raise AcceleratorError(
-                Code.UNAVAILABLE, f"the queue is full: {self._waiting} calls wait for the model, {len(mine)} of this client"
-            )
-        mine.append(pending)
-        self._waiting += 1
+            why = f"the queue is full: {self._waiting} calls wait for the model, {len(mine)} of this client"
+            raise AcceleratorError(Code.UNAVAILABLE, why)
+        self._line(pending.call.client).append(pending)
 
     def put_back(self, pending: Pending) -> None:
         """Queue a call again, before its client's others."""
-        self._clients.setdefault(pending.call.client, deque()).appendleft(pending)
-        self._waiting += 1
+        self._line(pending.call.client).appendleft(pending)
 
     @property
     def waiting(self) -> int:
@@ -125,28 +123,34 @@ class Model:
         return self._waiting
 
     def take(self) -> list[Pending]:
-        """The calls of the next pass: the next client's first, and what may be stacked with it, a call of each client in turn."""
-        batch = [self._next_of(next(iter(self._clients)))]
-        first = batch[0]
-        if not first.rows:
-            return batch
+        """The calls of the next pass: of the client whose turn it is, and what may be stacked with it, of each in turn."""
+        first = self._next_of(self._turns.next(self._clients))
+        batch = [first]
         most, rows = min(self.growth.limit, self.max_batch), first.rows
-        turned = True
-        while turned and self._clients:
-            turned = False
-            for client in list(self._clients):
+        passed = not rows
+        while not passed and self._clients:
+            passed = True
+            for client in sorted(self._clients, key=self._turns.of):
                 following = self._clients[client][0]
                 if rows + following.rows <= most and _alike(first, following):
                     batch.append(self._next_of(client))
                     rows += following.rows
-                    turned = True
+                    passed = False
         return batch
 
+    def _line(self, client: Hashable) -> deque[Pending]:
+        self._waiting += 1
+        if client not in self._clients:
+            self._turns.enter(client)
+            self._clients[client] = deque()
+        return self._clients[client]
+
     def _next_of(self, client: Hashable) -> Pending:
-        mine = self._clients.pop(client)
+        mine = self._clients[client]
         pending = mine.popleft()
-        if mine:
-            self._clients[client] = mine  # behind all others
+        if not mine:
+            del self._clients[client]
+        self._turns.serve(client)
         self._waiting -= 1
         return pending
 
@@ -164,6 +168,39 @@ class Model:
                 else:
                     del self._clients[client]
         return found
+
+
+class Turns:
+    """Whose turn it is: start-time fair queueing, with each call counted as one.
+
+    A client's calls are tagged one after the other from when it came; the lowest tag is next, and is the time. So one that
+    seldom calls is next behind the pass that runs, and one that floods has no more than its share.
+    [P. Goyal, H. M. Vin, H. Cheng: Start-time Fair Queuing, 1996]
+    """
+
+    def __init__(self) -> None:
+        self._now = 0
+        self._tags: dict[Hashable, int] = {}
+
+    def enter(self, client: Hashable) -> None:
+        """A client that had nothing waiting has something."""
+        self._tags[client] = max(self._now, self._tags.get(client, 0))
+
+    def next(self, clients: Iterable[Hashable]) -> Hashable:
+        """The client whose turn it is, of those that wait."""
+        turn = min(clients, key=self.of)
+        self._now = max(self._now, self.of(turn))
+        return turn
+
+    def of(self, client: Hashable) -> int:
+        """A client's tag."""
+        return self._tags.get(client, 0)
+
+    def serve(self, client: Hashable) -> None:
+        """A call of the client is taken."""
+        self._tags[client] = self.of(client) + 1
+        if len(self._tags) > MAX_WAITING:
+            self._tags = {known: tag for known, tag in self._tags.items() if tag > self._now - 1}
 
 
 class Growth:
