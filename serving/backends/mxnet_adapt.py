@@ -1,7 +1,7 @@
 """What a user's `model_fn` returns, as a loaded model: Modules and Gluon blocks.
 
 A Module and a hybrid block are turned into their symbol and parameters, which the backend runs best. A block that cannot
-be traced is called as it is.
+be traced is called as it is, and so is everything where an accelerator is attached: the script has chosen what runs there.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from serving import settings
 from serving.backends.base import LoadedModel
 from serving.backends.mxnet import SymbolModel, first_line
 from serving.backends.mxnet_import import import_mxnet
-from serving.errors import ModelError
+from serving.errors import ModelError, ServingError
 from serving.invocation import Inputs, Outputs
 from serving.models.signature import Signature, Tensor
 
@@ -26,6 +27,8 @@ def adapt(made: Any, signature: Signature | None) -> LoadedModel:
     if isinstance(made, mx.module.Module):
         if not made.params_initialized:
             raise ModelError("model_fn returned a Module without parameters: call set_params or init_params")
+        if settings.read().accelerators:
+            return ModuleModel(made, signature or _of_module(made))
         args, aux = made.get_params()
         return SymbolModel(made.symbol, args, aux, signature or _of_module(made))
     if isinstance(made, mx.gluon.Block):
@@ -62,7 +65,7 @@ def _check_initialized(block: Any) -> None:
 
 def _of_block(block: Any, signature: Signature) -> LoadedModel:
     mx = import_mxnet()
-    if isinstance(block, mx.gluon.HybridBlock):
+    if isinstance(block, mx.gluon.HybridBlock) and not settings.read().accelerators:
         try:
             return _trace(block, signature)
         except (
@@ -88,6 +91,39 @@ def _trace(block: Any, signature: Signature) -> SymbolModel:
     return SymbolModel(symbol, args, {name: arrays[name] for name in states}, signature)
 
 
+class ModuleModel:
+    """A Module whose own forward pass is called, wherever it is bound."""
+
+    stackable = False
+
+    def __init__(self, module: Any, signature: Signature) -> None:
+        self._module = module
+        self.signature = signature
+        if not module.binded:
+            shapes = [(tensor.name, tuple(size or 1 for size in tensor.shape or (1,))) for tensor in signature.inputs]
+            args, aux = module.get_params()
+            module.bind(data_shapes=shapes, for_training=False)
+            module.set_params(args, aux, allow_missing=True, allow_extra=True)
+
+    def forward(self, inputs: Inputs) -> Outputs:
+        """One pass over the rows; ModelError where MXNet refuses their shapes."""
+        mx = import_mxnet()
+        batch = mx.io.DataBatch([mx.nd.array(inputs[name], dtype=inputs[name].dtype) for name in self._module.data_names])
+        try:
+            self._module.forward(batch, is_train=False)
+            return {
+                name: array.asnumpy() for name, array in zip(self._module.output_names, self._module.get_outputs(), strict=True)
+            }
+        except ServingError:  # an accelerator's, which MXNet's error is too there
+            raise
+        except mx.MXNetError as error:
+            given = {name: array.shape for name, array in inputs.items()}
+            raise ModelError(f"the model does not take inputs of shape {given}: {first_line(error)}") from None
+
+    def close(self) -> None:
+        """Nothing is held beyond the Module."""
+
+
 class BlockModel:
     """A Gluon block called imperatively."""
 
@@ -101,6 +137,8 @@ class BlockModel:
         mx = import_mxnet()
         try:
             output = self._block(*[mx.nd.array(array, dtype=array.dtype) for array in inputs.values()])
+        except ServingError:
+            raise
         except mx.MXNetError as error:  # its message ends in a C++ stack trace
             shapes = {name: array.shape for name, array in inputs.items()}
             raise ModelError(f"the model does not take inputs of shape {shapes}: {first_line(error)}") from None
