@@ -29,17 +29,18 @@ class AwaitedModel:
         """One pass. A call whose connection broke is made once more; where the model is gone it is sent again before."""
         begin = perf_counter()
         pieces = tensors.request(self._artifact.name, inputs)
-        try:
-            reply = await self._channel.call(INFER, pieces, timeout)
-        except AcceleratorError as error:
-            if error.code == Code.NOT_FOUND:
-                await self._send()
-            elif error.code != Code.UNAVAILABLE:
-                raise
+        curable = {Code.UNAVAILABLE, Code.NOT_FOUND}
+        while True:
             left = timeout - (perf_counter() - begin)
-            if left <= 0:
-                raise
-            reply = await self._channel.call(INFER, pieces, left)
+            try:
+                reply = await self._channel.call(INFER, pieces, left)
+                break
+            except AcceleratorError as error:
+                if error.code not in curable or perf_counter() - begin >= timeout:
+                    raise
+                curable.remove(error.code)  # each once
+                if error.code == Code.NOT_FOUND:
+                    await self._send()
         self.calls += 1
         self.seconds += perf_counter() - begin
         return tensors.read_response(reply)
