@@ -16,6 +16,7 @@ from serving.accelerators.client import Accelerator
 from serving.accelerators.protocol.messages import message
 from serving.accelerators.sizing import advice, loopback, measured
 from serving.accelerators.sizing.advice import Advice, Call
+from serving.accelerators.sizing.loopback import Running
 from serving.accelerators.sizing.measured import Candidate, Measured, Setting
 from serving.accelerators.sizing.subject import values
 from serving.invocation import Inputs
@@ -54,11 +55,11 @@ def advise(candidate: Candidate, ways: Ways, say: Callable[[str], None] = lambda
 def _call(candidate: Candidate, found: Measured, ways: Ways, kind: str) -> Call:
     """What a call adds, beyond the pass that it waits for."""
     inputs = made(candidate, found)
-    place: AbstractContextManager[str] = nullcontext(ways.accelerator or "")
+    place: AbstractContextManager[Running] = nullcontext(Running(ways.accelerator or "", 0))
     if not ways.accelerator:
         place = loopback.accelerator(kind, ways.threads)
-    with place as address:
-        accelerator = connected(address)
+    with place as there:
+        accelerator = connected(there.address)
         try:
             model = accelerator.load(candidate.artifact)
             for _ in range(WARM):

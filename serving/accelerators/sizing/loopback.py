@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from serving.accelerators.errors import AcceleratorError, Code
@@ -19,21 +18,32 @@ from serving.accelerators.errors import AcceleratorError, Code
 START_SECONDS, END_SECONDS = 60.0, 30.0
 
 
+PINNED = "import os, sys; os.sched_setaffinity(0, map(int, sys.argv[1].split(','))); os.execv(sys.argv[2], sys.argv[2:])"
+"""What keeps a command, and all that it starts, on some cores: it is there before the command counts them."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server of ours: where it listens, HOST:PORT, and its process."""
+
+    address: str
+    pid: int
+
+
 @contextmanager
-def accelerator(kind: str, threads: int, cores: Sequence[int] = ()) -> Iterator[str]:
-    """Its address, HOST:PORT; on some cores only, where any are given. AcceleratorError where it does not start."""
+def accelerator(kind: str, threads: int, cores: Sequence[int] = ()) -> Iterator[Running]:
+    """One that is ready; on some cores only, where any are given. AcceleratorError where it does not start."""
     with tempfile.TemporaryFile() as log:
         port = free_port()
         flags = ["--type", kind, "--port", str(port), "--threads", str(threads), "--no-spare"]
         command = [sys.executable, "-m", "serving.accelerators.server", *flags]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+        process = subprocess.Popen(pinned(command, cores), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
         try:
-            pin(process.pid, cores)
             if not _is_ready(process):
                 log.seek(0)
                 said = (log.read().decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
                 raise AcceleratorError(Code.UNAVAILABLE, f"the accelerator did not start: {said}")
-            yield f"127.0.0.1:{port}"
+            yield Running(f"127.0.0.1:{port}", process.pid)
         finally:
             end(process)
 
@@ -45,11 +55,11 @@ def _is_ready(process: subprocess.Popen[bytes]) -> bool:
     return bool(readable) and process.stdout.readline().startswith(b"accelerator ")
 
 
-def pin(pid: int, cores: Sequence[int]) -> None:
-    """Keep a process, and those that it starts, on these cores; none: where it may run anyway."""
-    if cores:
-        with suppress(ProcessLookupError):
-            os.sched_setaffinity(pid, set(cores))
+def pinned(command: Sequence[str], cores: Sequence[int]) -> list[str]:
+    """The command, kept on these cores; none: where it may run anyway."""
+    if not cores:
+        return list(command)
+    return [sys.executable, "-c", PINNED, ",".join(map(str, cores)), *command]
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -83,14 +93,3 @@ def resident(pid: int) -> int:
             for task in Path(f"/proc/{one}/task").iterdir():
                 left += [int(child) for child in (task / "children").read_text().split()]
     return total
-
-
-def answers(address: str, seconds: float) -> bool:
-    """Whether something accepts connections at an address within the seconds given."""
-    host, _, port = address.rpartition(":")
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with suppress(OSError), socket.create_connection((host, int(port)), 1):
-            return True
-        time.sleep(0.05)
-    return False
