@@ -1,13 +1,14 @@
 """HTTP/2 on an asyncio transport, either end: frames in, windows both ways, frames out.
 
 What a large message's DATA frames carry is received straight into the message's memory; all else passes through one buffer of
-the process, which no connection keeps. A peer that breaks the protocol ends its own connection and no other.
+the loop's thread, which no connection keeps. A peer that breaks the protocol ends its own connection and no other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from typing import cast
 
@@ -18,7 +19,7 @@ from serving.accelerators.rpc.stream import WINDOW
 
 log = logging.getLogger("ei.rpc")
 
-SCRATCH = memoryview(bytearray(256 << 10))
+SCRATCH = 256 << 10
 FRAME = 1 << 20
 """The largest DATA frame that a peer may send."""
 SMALL_FRAME = 16_384
@@ -36,6 +37,7 @@ class Connection(Sender[S], asyncio.BufferedProtocol):
     def __init__(self, header_limit: int) -> None:
         super().__init__()
         self._header_limit = header_limit
+        self._scratch = _scratch()
         self._received, self._calm, self._calmed = 0, CALM, time.monotonic()
         self._rest = b""
         self._block: tuple[int, int, bytearray] | None = None  # stream, flags and bytes of a header block that goes on
@@ -68,7 +70,7 @@ class Connection(Sender[S], asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes go."""
-        return SCRATCH if self._filling is None else self._filling
+        return self._scratch if self._filling is None else self._filling
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have come; nothing that they say may raise from here."""
@@ -76,7 +78,7 @@ class Connection(Sender[S], asyncio.BufferedProtocol):
             if self._filling is not None:
                 self._filled(nbytes)
             else:
-                self.received(SCRATCH[:nbytes])
+                self.received(self._scratch[:nbytes])
         except ConnectionFault as fault:
             self.fail(fault)
         except Exception:
@@ -360,6 +362,15 @@ class Connection(Sender[S], asyncio.BufferedProtocol):
             stream.stopped(Fault.CANCEL, f"the connection is lost: {exc}" if exc else "the connection is closed")
 
 
+def _scratch() -> memoryview:
+    """The buffer of this thread: two loops would receive into one at once."""
+    found: memoryview | None = getattr(_threads, "scratch", None)
+    if found is None:
+        found = _threads.scratch = memoryview(bytearray(SCRATCH))
+    return found
+
+
+_threads = threading.local()
 _READERS = {
     frames.SETTINGS: Connection._settings,
     frames.PING: Connection._ping,

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import uvloop
 
 from container.accelerator import certificates
 from serving.accelerators.errors import Code
-from serving.accelerators.rpc import frames
+from serving.accelerators.rpc import channels, frames
+from serving.accelerators.rpc.grpcio import GrpcChannel
 from serving.accelerators.rpc.request_blocks import RequestBlocks
 from serving.accelerators.rpc.server import Call, Server, serve
 from serving.accelerators.rpc.target import Target
@@ -123,7 +125,7 @@ class Echo:
 
 def pattern(size: int) -> bytes:
     """Bytes of which no part is like the next."""
-    return (b"".join(i.to_bytes(4, "big") for i in range(size // 4 + 1)))[:size]
+    return np.arange(size // 4 + 1, dtype=">u4").tobytes()[:size]
 
 
 class Served:
@@ -215,6 +217,26 @@ class Raw:
         if greet:
             self.socket.sendall(frames.PREFACE + frames.settings({}))
 
+    @classmethod
+    def of(cls, sock: socket.socket) -> Raw:
+        """The other end of a connection: a client's, of which nothing has been read."""
+        self = cls.__new__(cls)
+        self.socket, self._rest, self.received = sock, b"", []
+        sock.settimeout(WAIT_SECONDS)
+        return self
+
+    def greeted(self, settings: dict[int, int] | None = None) -> Raw:
+        """Take a client's preface and exchange settings."""
+        while len(self._rest) < len(frames.PREFACE):
+            data = self.socket.recv(1 << 16)
+            assert data
+            self._rest += data
+        assert self._rest.startswith(frames.PREFACE)
+        self._rest = self._rest[len(frames.PREFACE) :]
+        self.send(frames.settings(settings or {}))
+        self.until(frames.SETTINGS, 0, frames.ACK)
+        return self
+
     def __enter__(self) -> Raw:
         return self
 
@@ -285,3 +307,97 @@ def secure(folder: Path) -> tuple[ssl.SSLContext, Path]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(made.certificate, made.key)
     return context, made.ca
+
+
+class Scripted:
+    """A server of which each connection, in turn, does what a script says; the last script goes on for all that follow."""
+
+    def __init__(self, *scripts: Callable[[Raw], None]) -> None:
+        self._scripts = list(scripts)
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.connections = 0
+        self.failed: list[BaseException] = []
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def __enter__(self) -> Scripted:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(WAIT_SECONDS)
+        assert not self.failed, self.failed
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            script = self._scripts[min(self.connections, len(self._scripts) - 1)]
+            self.connections += 1
+            self._threads.append(threading.Thread(target=self._run, args=(script, sock)))
+            self._threads[-1].start()
+
+    def _run(self, script: Callable[[Raw], None], sock: socket.socket) -> None:
+        with Raw.of(sock) as peer:
+            try:
+                script(peer)
+            except BaseException as error:  # noqa: BLE001
+                self.failed.append(error)
+
+
+class Awaited:
+    """An awaited channel, on a loop in a thread, behind the methods of a blocking one."""
+
+    def __init__(self, target: Target) -> None:
+        self.loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread.start()
+        self.channel: Any = self._run(self._open(target))
+
+    async def _open(self, target: Target) -> Any:
+        return channels.open_awaited(target)
+
+    def _run(self, job: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(job, self.loop).result(WAIT_SECONDS)
+
+    def call(self, path: str, pieces: list[Any], timeout: float) -> bytes:
+        """One unary call."""
+        answer: bytes = self._run(self.channel.call(path, pieces, timeout))
+        return answer
+
+    def close(self) -> None:
+        """End it, and the loop."""
+
+        async def close() -> None:
+            self.channel.close()
+            await asyncio.sleep(0.01)
+
+        self._run(close())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(WAIT_SECONDS)
+        self.loop.close()
+
+
+@contextmanager
+def calling(kind: str, address: str, **target: Any) -> Iterator[Any]:
+    """A channel of ours to an address: direct, multiplexed, or by grpcio."""
+    to = Target(address, **target)
+    channel: Any
+    if kind == "multiplexed":
+        channel = Awaited(to)
+        assert type(channel.channel).__name__ == "MultiplexedChannel"
+    elif kind == "direct":
+        channel = channels.open(to)
+        assert type(channel).__name__ == "DirectChannel"
+    else:
+        channel = GrpcChannel(to)
+    try:
+        yield channel
+    finally:
+        channel.close()
