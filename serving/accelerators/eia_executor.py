@@ -14,7 +14,7 @@ import numpy as np
 from serving.accelerators import eia_arrays, eia_faults
 from serving.accelerators.eia_faults import refusal
 from serving.accelerators.eia_graph import Graph
-from serving.accelerators.eia_roles import Roles
+from serving.accelerators.eia_roles import Roles, weights
 from serving.backends.mxnet_import import import_mxnet
 from serving.invocation import Array
 
@@ -40,7 +40,7 @@ def bind(plain: Callable[..., Any], symbol: Any, ordinal: int, given: dict[str, 
     if eia_faults.accelerator(ordinal) is None:
         return plain(**given)
     given["grad_req"] = "null"  # scripts leave it at `write`, and never ask for a gradient
-    roles = Roles(symbol.list_arguments(), given.get("shared_arg_names"))
+    roles = Roles(symbol.list_arguments(), given.get("shared_arg_names"), weights(symbol.tojson()))
     return _taken(plain(**given), Graph(symbol, ordinal), roles)
 
 
@@ -75,7 +75,7 @@ class EiaExecutor(mx.executor.Executor):  # type: ignore[misc,unused-ignore,name
             raise refusal(eia_faults.TRAINING)
         for name, array in kwargs.items():
             self._feed(name, array)
-        if self._watch is not None or not self._inputs.keys() >= kwargs.keys():
+        if self._watch is not None or kwargs.keys() - self._inputs.keys():
             self._learn(kwargs)
         sent = self._graph.fresh(self._names, self._params)
         if sent is None:
