@@ -9,6 +9,7 @@ TensorFlow is not imported: a signature is read from its file. `use_ei=False` ru
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 
 from serving import settings
 from serving.accelerators import attached
+from serving.accelerators.client import RemoteModel
 from serving.accelerators.engines.base import Config, Host
 from serving.accelerators.errors import AcceleratorError, Code
 from serving.accelerators.protocol.tensors import DTYPES
@@ -90,14 +92,16 @@ class End:
 
 
 class EIPredictor:
-    """A model on an accelerator: call it with `{alias: value}`; `feed_tensors` and `fetch_tensors` say which aliases there are."""
+    """A model on an accelerator: call it with `{alias: value}`; `feed_tensors` and `fetch_tensors` say which aliases there are.
+
+    `del(predictor)` gives the accelerator its memory back. At the end of the script the model stays, for others that use it.
+    """
 
     def __init__(self, *given: Any, **named: Any) -> None:
         """Load the model there. The arguments are those of `Arguments`."""
         arguments = Arguments(*given, **named)
         path, ask = arguments.path, arguments.ask
         self.feed_tensors, self.fetch_tensors = _ends(path, ask)
-        self._close: Callable[[], None] = lambda: None
         self._dtypes: dict[str, np.dtype[Any]] = {}
         self._run = self._remote(path, ask, arguments.accelerator_id) if arguments.use_ei else self._local(path, ask)
 
@@ -109,15 +113,6 @@ class EIPredictor:
             raise ValueError(f"wrong inputs: missing {missing}, unknown {unknown}; there are {list(self.feed_tensors)}")
         found = self._run({alias: self._array(alias, feed[alias]) for alias in self.feed_tensors})
         return {alias: _owned(found[alias], end.dtype) for alias, end in self.fetch_tensors.items()}
-
-    def __del__(self) -> None:
-        """`del(predictor)` gives the accelerator its memory back."""
-        close = getattr(self, "_close", None)
-        if close is not None:
-            try:
-                close()
-            except Exception as error:  # an accelerator that is gone has nothing to give back
-                log.debug("the model was not unloaded: %s", error)
 
     def __repr__(self) -> str:
         return f"EIPredictor with feed tensors {list(self.feed_tensors)} and fetch tensors {list(self.fetch_tensors)}"
@@ -140,7 +135,7 @@ class EIPredictor:
             log.warning("%s: on the CPU, as EI_FALLBACK says: %s", path, error.message)
             return self._local(path, ask)
         self._dtypes = {spec.name: DTYPES.get(spec.datatype, np.dtype(object)) for spec in model.inputs}
-        self._close = model.close
+        weakref.finalize(self, _unload, model).atexit = False
         return model
 
     def _local(self, path: Path, ask: Ask) -> Run:
@@ -150,6 +145,13 @@ class EIPredictor:
         model = tensorflow.load_at(path, Config(path, 0, ask.options))
         self._dtypes = {tensor.name: tensor.dtype for tensor in model.inputs}
         return lambda inputs: model.forward(inputs, ())
+
+
+def _unload(model: RemoteModel) -> None:
+    try:
+        model.close()
+    except AcceleratorError as error:  # one that is gone has nothing to give back
+        log.debug("the model was not unloaded: %s", error.message)
 
 
 def _names(given: Mapping[str, Any] | None) -> dict[str, str] | None:
