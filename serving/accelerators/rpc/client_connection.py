@@ -140,6 +140,12 @@ class ClientConnection(Connection[ClientCall]):
             self.write(frames.reset(number, Fault.CANCEL))
             self.close(call)
 
+    def drop(self) -> None:
+        """Give up a connection that has not been made, or not all of it."""
+        if self.transport is not None:
+            self.closing = True
+            self.transport.abort()
+
     def probe(self) -> None:
         """A call was not answered in time: find out whether the server still is."""
         if self._probing is None and not self.closing:

@@ -151,12 +151,14 @@ class MultiplexedChannel:
         except (OSError, ConnectionError, AcceleratorError) as error:
             self._connecting = None
             why = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-            if connection.transport is not None:
-                connection.hang_up()
+            connection.drop()
             waiting, self._queue = list(self._queue), deque()
             for ask in waiting:
                 ask.finish(None, unreachable(self.target.address, why))
             return
+        except asyncio.CancelledError:
+            connection.drop()
+            raise
         self._connecting = None
         if self._closed:
             connection.hang_up()
