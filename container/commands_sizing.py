@@ -59,7 +59,7 @@ def explained(work: Any) -> Any:
 @click.argument("model", type=PATH)
 @click.option("--batch", default=1, type=click.IntRange(1), help="Rows of a call [1].")
 @click.option("--shape", "given", multiple=True, metavar="NAME=N,N", help=SHAPE_HELP)
-@click.option("--threads", default=0, type=click.IntRange(0), help="Threads of a pass [this machine's cores].")
+@click.option("--threads", default=1, type=click.IntRange(1), help="Threads of a pass [1, as a worker of the container has].")
 @click.option(
     "--accelerator", metavar="HOST:PORT", default="", help="Time calls to this one [one of its own, on this machine]."
 )
@@ -68,11 +68,9 @@ def explained(work: Any) -> Any:
 @click.option("--json", "as_json", is_flag=True, help="An object with bytes and seconds, for a program.")
 def advise(model: Path, batch: int, given: tuple[str, ...], **options: Any) -> None:
     """Recommend an accelerator type for MODEL, a model directory or model.tar.gz: by an estimate, and by running it apart."""
-    from serving import cores
     from serving.accelerators.sizing import advisor, measured
 
-    threads = options["threads"] or cores.count()
-    ways = advisor.Ways(threads, None if options["no_call"] else options["accelerator"], options["prove"])
+    ways = advisor.Ways(options["threads"], None if options["no_call"] else options["accelerator"], options["prove"])
     sizes = shapes(given)
     found = explained(lambda: advisor.advise(measured.candidate(model, batch, sizes), ways, commands.say))
     print(json.dumps(found.as_object(), indent=2) if options["as_json"] else "\n".join(found.lines()))

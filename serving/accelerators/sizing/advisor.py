@@ -32,7 +32,7 @@ class Ways:
     `accelerator` is the one that calls are timed to: "" one of our own on this host, None none.
     """
 
-    threads: int = 2
+    threads: int = 1
     accelerator: str | None = ""
     is_proved: bool = False
 

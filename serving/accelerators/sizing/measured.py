@@ -87,7 +87,10 @@ def candidate(model: Path, batch: int = 1, given: Shapes | None = None, folder: 
         return Candidate(artifacts.of(versions[max(versions)], artifacts.Ask()), _named(given or {}, None), {}, batch)
     from serving.backends import attached
 
-    loaded = attached.load(layout.detect(directory), knobs.read())
+    files = layout.detect(directory)
+    if files.symbol is None:
+        raise ModelError(f"{model} has no graph of its own: what only its script can load is sized by sweeping it, `ei sweep`")
+    loaded = attached.load(files, knobs.read())
     artifact = replace(loaded.artifact, max_batch=0)
     names = [tensor.name for tensor in loaded.signature.inputs]
     fed = _sizes(loaded.signature, batch, _named(given or {}, loaded.signature))
