@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks.estimate [--json FILE] [--models resnet18_v1,lstm] [--batches 1,8,32]
 
-The constants of serving/accelerators/sizing/estimate.py were fitted to the models of FITTED alone. Must: never under, and at
+The constants of serving/accelerators/sizing/estimate.py were made while looking at the models of FITTED alone. Must: never under, and at
 most 35 % over. Exit 1 where a model that was not fitted misses that.
 """
 
@@ -21,11 +21,17 @@ from serving.accelerators.sizing.measured import Setting
 from serving.backends.mxnet_import import import_mxnet
 
 MIB = 1 << 20
-FITTED = ("mobilenet0_25", "mobilenet1_0", "resnet18_v1", "resnet50_v1", "squeezenet1_0", "vgg11")
-ZOO = (
-    *("mobilenet0_5", "mobilenet_v2_0_5", "mobilenet_v2_1_0", "resnet34_v1", "resnet18_v2", "resnet50_v2"),
-    *("squeezenet1_1", "densenet121", "inception_v3", "alexnet", "vgg16", "vgg11_bn"),
+FITTED = (
+    *("mobilenet0_25", "mobilenet0_5", "mobilenet1_0", "mobilenet_v2_0_5", "mobilenet_v2_1_0", "resnet18_v1", "resnet34_v1"),
+    *("resnet50_v1", "resnet18_v2", "resnet50_v2", "squeezenet1_0", "squeezenet1_1", "densenet121", "inception_v3", "alexnet"),
+    *("vgg11", "vgg11_bn", "vgg16", "lstm", "wide", "upscale", "mobilenet_v2_0_25", "mobilenet_v2_0_75"),
 )
+"""Those whose figures were seen while rules and constants were made, whether or not a constant came from them."""
+UNSEEN = (
+    *("mobilenet0_75", "resnet101_v2", "resnet152_v2", "densenet161", "densenet201", "vgg13", "gru", "mixer"),
+    *("vgg16_bn", "densenet169", "uneven", "grouped"),
+)
+"""Those that were first measured when the estimate was done."""
 MUST, AIM = 0.35, 0.20
 
 
@@ -52,7 +58,46 @@ def upscale(mx: Any) -> tuple[Any, tuple[int, ...]]:
     return net, (3, 128, 128)
 
 
-OTHERS: dict[str, Callable[[Any], tuple[Any, tuple[int, ...]]]] = {"lstm": lstm, "wide": wide, "upscale": upscale}
+def gru(mx: Any) -> tuple[Any, tuple[int, ...]]:
+    """A GRU layer of 256 over 128 steps of 64 numbers."""
+    net = mx.gluon.nn.HybridSequential()
+    net.add(mx.gluon.rnn.GRU(256, 1, layout="NTC"), mx.gluon.nn.Dense(100))
+    return net, (128, 64)
+
+
+def uneven(mx: Any) -> tuple[Any, tuple[int, ...]]:
+    """Convolutions of channels that fill no blocks, plain, depthwise and of single pixels."""
+    net = mx.gluon.nn.HybridSequential()
+    for channels in (20, 36, 100):
+        net.add(mx.gluon.nn.Conv2D(channels, 3, padding=1), mx.gluon.nn.BatchNorm(), mx.gluon.nn.Activation("relu"))
+        net.add(mx.gluon.nn.Conv2D(channels, 3, padding=1, groups=channels), mx.gluon.nn.Conv2D(3 * channels, 1))
+        net.add(mx.gluon.nn.MaxPool2D())
+    net.add(mx.gluon.nn.Dense(10))
+    return net, (3, 160, 160)
+
+
+def grouped(mx: Any) -> tuple[Any, tuple[int, ...]]:
+    """Convolutions in 8 groups between those of single pixels, as ResNeXt has them."""
+    net = mx.gluon.nn.HybridSequential()
+    for channels in (64, 128, 256):
+        net.add(mx.gluon.nn.Conv2D(channels, 1), mx.gluon.nn.Activation("relu"))
+        net.add(mx.gluon.nn.Conv2D(channels, 3, 2, 1, groups=8), mx.gluon.nn.BatchNorm(), mx.gluon.nn.Activation("relu"))
+    net.add(mx.gluon.nn.GlobalAvgPool2D(), mx.gluon.nn.Dense(10))
+    return net, (3, 160, 160)
+
+
+def mixer(mx: Any) -> tuple[Any, tuple[int, ...]]:
+    """Layers that are normed and multiplied at every step, as transformers have them between their attentions."""
+    net = mx.gluon.nn.HybridSequential()
+    for _ in range(6):
+        net.add(mx.gluon.nn.LayerNorm(), mx.gluon.nn.Dense(2048, flatten=False), mx.gluon.nn.GELU())
+        net.add(mx.gluon.nn.Dense(512, flatten=False))
+    return net, (128, 512)
+
+
+OTHERS: dict[str, Callable[[Any], tuple[Any, tuple[int, ...]]]] = {
+    made.__name__: made for made in (lstm, wide, upscale, gru, mixer, uneven, grouped)
+}
 
 
 def export(name: str, folder: Path) -> tuple[int, ...]:
@@ -77,7 +122,9 @@ def rows(names: Sequence[str], batches: Sequence[int]) -> Iterator[dict[str, Any
             row = export(name, Path(made))
             for batch in batches:
                 found = measured.candidate(Path(made), batch, {"": (batch, *row)})
-                estimate, parts = measured.estimate(found)
+                guess = measured.estimate(found)
+                assert guess is not None  # they are all MXNet's
+                estimate, parts = guess
                 need = measured.measure(found, Setting(passes=3))
                 yield {
                     "model": name,
@@ -95,7 +142,7 @@ def main() -> int:
     """Print the table; 1 where the estimate misses what it must keep."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, help="write the rows to this file")
-    parser.add_argument("--models", default=",".join((*FITTED, *ZOO, *OTHERS)), help="names, with commas between")
+    parser.add_argument("--models", default=",".join((*FITTED, *UNSEEN)), help="names, with commas between")
     parser.add_argument("--batches", default="1,8,32", help="batch sizes, with commas between")
     given = parser.parse_args()
     found = []

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from container import commands_sizing as sizing
 from container.accelerator.cli import accelerator
 from container.errors import ContainerError
 from onnx_import import cli as importing
@@ -150,7 +151,7 @@ def describe_accelerators(as_json: bool) -> int:
     return describe.main(["-j"] if as_json else [])
 
 
-for command in (importing.convert, importing.ops, importing.export, accelerator):
+for command in (importing.convert, importing.ops, importing.export, accelerator, sizing.advise, sizing.bench, sizing.sweep):
     ei.add_command(command)
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from container.errors import ContainerError
 from container.sweep import load, payload
-from container.sweep.load import Call, Result, Target, Timing
+from container.sweep.load import Caller, Result, Target, Timing
+from serving.accelerators.client import INFER
 from serving.accelerators.errors import AcceleratorError, Code
 from serving.accelerators.protocol import tensors
 from serving.accelerators.rpc import channels
@@ -21,10 +22,9 @@ from serving.accelerators.sizing.measured import Candidate
 from serving.accelerators.sizing.subject import values
 from serving.invocation import Inputs
 
-Maker = Callable[[], Call]
+Maker = Callable[[], Caller]
 GRPC = "grpc"
 CALL_SECONDS = 60.0
-INFER = "/inference.GRPCInferenceService/ModelInfer"
 
 
 def inputs_of(model: Path, batch: int, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Candidate, Inputs]:
@@ -63,7 +63,7 @@ def accelerator(url: str, model: Path | None, inputs: tuple[Candidate, Inputs] |
     finally:
         there.close()
     pieces = tensors.request(name, fed)
-    return lambda: _caller(parts.netloc, pieces)
+    return lambda: _AcceleratorCaller(parts.netloc, pieces)
 
 
 def _asked(name: str) -> Any:
@@ -83,17 +83,23 @@ def _described(told: Any) -> Inputs:
     return made
 
 
-def _caller(address: str, pieces: list[tensors.Buffer]) -> Call:
-    channel = channels.open_awaited(advisor.connected(address).target)
+class _AcceleratorCaller:
+    """One connection to an accelerator."""
 
-    async def call() -> str:
+    def __init__(self, address: str, pieces: list[tensors.Buffer]) -> None:
+        self._channel, self._pieces = channels.open_awaited(advisor.connected(address).target), pieces
+
+    async def ask(self) -> str:
+        """One pass there."""
         try:
-            await channel.call(INFER, pieces, CALL_SECONDS)
+            await self._channel.call(INFER, self._pieces, CALL_SECONDS)
         except AcceleratorError as error:
             return f"{Code(error.code).name}: {error.message}"[:120]
         return ""
 
-    return call
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
 
 
 def bench(make: Maker, concurrencies: Sequence[int], timing: Timing, done: Callable[[Result], None]) -> list[Result]:

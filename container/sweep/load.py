@@ -12,21 +12,29 @@ import math
 import ssl
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import httptools
 
 from container.errors import ContainerError
 
-Call = Callable[[], Awaitable[str]]
-"""One request: "" where it was answered right, else what went wrong."""
 SILENCE = 90.0
 """The platform gives an invocation 60 seconds."""
 PERCENTILES = (50, 90, 99)
 PAUSE = 0.05
+
+
+class Caller(Protocol):
+    """One of the connections."""
+
+    async def ask(self) -> str:
+        """One request: "" where it was answered right, else what went wrong."""
+
+    def close(self) -> None:
+        """Close what is open."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
     return uvloop.run(work)
 
 
-async def closed(make: Callable[[], Call], concurrency: int, timing: Timing) -> Result:
+async def closed(make: Callable[[], Caller], concurrency: int, timing: Timing) -> Result:
     """Ask over so many connections, each of a caller that `make` gives, until the time is over."""
     tally = Tally()
     stop = asyncio.Event()
@@ -107,24 +115,28 @@ async def closed(make: Callable[[], Call], concurrency: int, timing: Timing) -> 
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+        await asyncio.sleep(0)  # a connection that was given up is closed by the loop's next turn
     return tally.result(concurrency, seconds)
 
 
-async def _worker(call: Call, tally: Tally, stop: asyncio.Event) -> None:
-    while not stop.is_set():
-        began = time.perf_counter()
-        fault = await call()
-        if fault:
-            await asyncio.sleep(PAUSE)  # a dead endpoint is not asked a million times
-        if not tally.counting:
-            continue
-        if fault:
-            tally.faults[fault] += 1
-        else:
-            tally.times.append(time.perf_counter() - began)
+async def _worker(caller: Caller, tally: Tally, stop: asyncio.Event) -> None:
+    try:
+        while not stop.is_set():
+            began = time.perf_counter()
+            fault = await caller.ask()
+            if fault:
+                await asyncio.sleep(PAUSE)  # a dead endpoint is not asked a million times
+            if not tally.counting:
+                continue
+            if fault:
+                tally.faults[fault] += 1
+            else:
+                tally.times.append(time.perf_counter() - began)
+    finally:
+        caller.close()  # uvloop never ends with one open
 
 
-def http(target: Target) -> Callable[[], Call]:
+def http(target: Target) -> Callable[[], Caller]:
     """A maker of callers, each with a connection of its own. ContainerError for a URL that is none."""
     parts = urlsplit(target.url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -140,7 +152,7 @@ def http(target: Target) -> Callable[[], Call]:
     }
     lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items())]
     request = "\r\n".join([*lines, "", ""]).encode() + target.body
-    return lambda: Connection((parts.hostname or "", port), context, request).ask
+    return lambda: Connection((parts.hostname or "", port), context, request)
 
 
 class Connection(asyncio.Protocol):
@@ -166,14 +178,11 @@ class Connection(asyncio.Protocol):
             async with asyncio.timeout(SILENCE):
                 return await self._answer
         except TimeoutError:
-            self._drop()
+            self.close()
             return f"no answer within {SILENCE:g} s"
         except OSError as error:
-            self._drop()
+            self.close()
             return f"cannot connect: {error.strerror or error}"
-        except asyncio.CancelledError:
-            self._drop()
-            raise
 
     def connection_made(self, transport: Any) -> None:
         """Keep the transport."""
@@ -185,7 +194,7 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserError:
             self._end("the answer is no HTTP")
-            self._drop()
+            self.close()
 
     def on_message_complete(self) -> None:
         """An answer is whole."""
@@ -193,7 +202,7 @@ class Connection(asyncio.Protocol):
         keeps = self._parser.should_keep_alive()
         self._end("" if status == 200 else f"status {status}")
         if not keeps:
-            self._drop()
+            self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The other side has ended it."""
@@ -205,7 +214,8 @@ class Connection(asyncio.Protocol):
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(fault)
 
-    def _drop(self) -> None:
+    def close(self) -> None:
+        """Close the connection; the next request makes another."""
         if self._transport is not None:
             self._transport.abort()
             self._transport = None

@@ -9,6 +9,7 @@ that fails, the parameters' checksums are compared.
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import struct
 import zlib
@@ -47,7 +48,7 @@ def view(array: Any) -> Array:
     base = import_mxnet().base
     base.check_call(base._LIB.MXNDArrayGetData(array.handle, ctypes.byref(pointer)))
     dtype, shape = np.dtype(array.dtype), tuple(array.shape)
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    size = math.prod(shape) * dtype.itemsize
     if not size:
         return np.empty(shape, dtype)
     memory = memoryview((ctypes.c_char * size).from_address(pointer.value or 0))

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from serving.accelerators.errors import AcceleratorError, Code
-from serving.errors import DeadlineExceeded, Overloaded, PayloadTooLarge, UserCodeError
+from serving.errors import DeadlineExceeded, Overloaded, PayloadTooLarge
 from serving.execution.base import RETRY_HINT, Nobody, Sink
 from serving.execution.inline import LAZY_BYTES
 from serving.handlers.default_service import split
@@ -44,11 +44,18 @@ STACKED = "stacked"
 NOBODY = Nobody()
 
 
+class Handle(Protocol):
+    """A call under way."""
+
+    def cancel(self) -> Any:
+        """Take it back."""
+
+
 class Remote(Protocol):
     """The model, as the loop sees it."""
 
-    async def __call__(self, inputs: Inputs, timeout: float) -> Outputs:
-        """One pass; AcceleratorError otherwise."""
+    def start(self, inputs: Inputs, seconds: float, done: Callable[[Outputs | None, AcceleratorError | None], None]) -> Handle:
+        """Begin a pass, which tells `done` how it ended."""
 
     def close(self) -> None:
         """Let the connections go."""
@@ -81,6 +88,16 @@ class Job:
     counted: bool = True
 
 
+class Call:
+    """Jobs that share a call of the accelerator, since `began`."""
+
+    __slots__ = ("began", "handle", "jobs")
+
+    def __init__(self, jobs: list[Job], began: float) -> None:
+        self.jobs, self.began = jobs, began
+        self.handle: Handle | None = None
+
+
 class Attached:
     """The requests of one process, in front of one model on an accelerator."""
 
@@ -91,7 +108,8 @@ class Attached:
         self._stacks: Callable[[Inputs], bool] = service.model.stacks  # type: ignore[attr-defined]
         self._arrived: deque[tuple[Sink, Request]] = deque()
         self._waiting: OrderedDict[str | None, deque[Job]] = OrderedDict()
-        self._calls: dict[asyncio.Task[None], list[Job]] = {}
+        self._calls: set[Call] = set()
+        self._calling = False
         self._count = self._held = 0
 
     @property
@@ -132,14 +150,15 @@ class Attached:
                 self._waiting[key] = kept
             else:
                 del self._waiting[key]
-        for task, running in self._calls.items():
-            if all([self._is_over(job, now, late) for job in running]):
-                task.cancel()
+        for call in list(self._calls):
+            if all([self._is_over(job, now, late) for job in call.jobs]):
+                self._cancel(call)
+        self._call()
 
     def close(self) -> None:
         """Cancel what is still in flight, and let the connections go."""
-        for task in self._calls:
-            task.cancel()
+        for call in list(self._calls):
+            self._cancel(call)
         self._remote.close()
 
     # ---- from requests to calls
@@ -178,8 +197,11 @@ class Attached:
 
     def _call(self) -> None:
         """Make calls while there are some to make and some are free, of each kind of rows in turn."""
-        waiting, free = self._waiting, self._limits.calls - len(self._calls)
-        while waiting and free > 0:
+        if self._calling:  # a call that ended at once, within the loop below
+            return
+        self._calling = True
+        waiting, most = self._waiting, self._limits.calls
+        while waiting and len(self._calls) < most:
             key, queue = next(iter(waiting.items()))
             jobs = self._next(queue, stacked=key is not None)
             if not queue:
@@ -187,15 +209,8 @@ class Attached:
             else:
                 waiting.move_to_end(key)
             if jobs:
-                task = self._loop.create_task(self._run(jobs))
-                self._calls[task] = jobs
-                task.add_done_callback(self._ended)
-                free -= 1
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """Free the place of a call that was cancelled; others have done so themselves."""
-        if self._calls.pop(task, None) is not None:
-            self._call()
+                self._start(jobs)
+        self._calling = False
 
     def _next(self, queue: deque[Job], stacked: bool) -> list[Job]:
         """The jobs of the next call: as many as stack, or one."""
@@ -210,47 +225,47 @@ class Attached:
             rows += job.rows
         return jobs
 
-    async def _run(self, jobs: list[Job]) -> None:
-        """One call, from its inputs to the answers."""
-        begin = perf_counter()
-        outputs = await self._outputs(jobs)
-        task = asyncio.current_task()
-        assert task is not None
-        del self._calls[task]
-        self._call()  # first: the accelerator need not wait while answers are encoded
-        self._answer(jobs, outputs, begin)
-
-    async def _outputs(self, jobs: list[Job]) -> list[Any]:
-        """Outputs, or the exception, of each job. A stack that fails is tried again one by one."""
+    def _start(self, jobs: list[Job]) -> None:
+        """One call; it may take as long as the youngest of its requests has."""
+        call = Call(jobs, perf_counter())
+        self._calls.add(call)
         if len(jobs) == 1:
-            return [await self._pass(jobs[0].inputs, jobs)]
-        rows = [job.rows for job in jobs]
-        names = jobs[0].inputs
-        outputs = await self._pass({name: np.concatenate([job.inputs[name] for job in jobs]) for name in names}, jobs)
-        if isinstance(outputs, AcceleratorError) and outputs.code in NOT_THE_REQUEST:
-            return [outputs] * len(jobs)
-        if isinstance(outputs, BaseException) or any(len(array) != sum(rows) for array in outputs.values()):
-            return await asyncio.gather(*[self._pass(job.inputs, [job]) for job in jobs])
-        return split(outputs, rows)
-
-    async def _pass(self, inputs: Inputs, jobs: list[Job]) -> Any:
-        """The outputs of one call, or its exception; it may take as long as the youngest of its requests has."""
-        begin = perf_counter()
-        left = max(job.request.arrived for job in jobs) + self._limits.deadline - begin
+            inputs, youngest = jobs[0].inputs, jobs[0].request.arrived
+        else:
+            inputs = {name: np.concatenate([job.inputs[name] for job in jobs]) for name in jobs[0].inputs}
+            youngest = max([job.request.arrived for job in jobs])
+        left = max(0.001, youngest + self._limits.deadline - call.began)
         try:
-            outputs = await self._remote(inputs, max(0.001, left))
+            call.handle = self._remote.start(inputs, left, lambda outputs, error: self._ended(call, outputs, error))
         except AcceleratorError as error:
-            return error
-        except Exception as error:
-            return UserCodeError(f"the pass on the accelerator failed: {error}")
-        finally:
-            self._recorder.metrics.accelerated(1, perf_counter() - begin)
-        return outputs
+            self._ended(call, None, error)
+
+    def _ended(self, call: Call, outputs: Outputs | None, error: AcceleratorError | None) -> None:
+        """A call has its outputs, or its error. A stack that fails is tried again one by one."""
+        now = perf_counter()
+        self._calls.discard(call)
+        self._recorder.metrics.accelerated(1, now - call.began)
+        jobs = call.jobs
+        found: list[Any] | None = None
+        if outputs is not None:
+            found = [outputs] if len(jobs) == 1 else _parts(outputs, [job.rows for job in jobs])
+        elif len(jobs) == 1 or (error is not None and error.code in NOT_THE_REQUEST):
+            found = [error] * len(jobs)
+        if found is None:
+            for job in jobs:
+                self._start([job])
+            return
+        self._call()  # first: the accelerator need not wait while answers are encoded
+        self._answer(jobs, found, call.began, now)
+
+    def _cancel(self, call: Call) -> None:
+        self._calls.discard(call)
+        if call.handle is not None:
+            call.handle.cancel()
 
     # ---- from outputs to answers
 
-    def _answer(self, jobs: list[Job], outputs: list[Any], begin: float) -> None:
-        answered = perf_counter()
+    def _answer(self, jobs: list[Job], outputs: list[Any], begin: float, answered: float) -> None:
         live = [(job, output) for job, output in zip(jobs, outputs, strict=True) if job.sink is not NOBODY]
         if not live:
             return
@@ -303,3 +318,12 @@ class Attached:
         reply = failure(error, request)
         sink.answer(reply)
         self._recorder.refusal(request, reply)
+
+
+def _parts(outputs: Outputs, rows: list[int]) -> list[Outputs] | None:
+    """The outputs of each job of a stack; None where they do not count its rows."""
+    total = sum(rows)
+    for array in outputs.values():
+        if array.shape[:1] != (total,):
+            return None
+    return split(outputs, rows)

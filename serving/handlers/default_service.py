@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,7 @@ def _alike(inputs: list[Inputs]) -> list[list[int]]:
 
 def split(outputs: Outputs, rows: list[int]) -> list[Outputs]:
     """The outputs of each of the inputs that were stacked, by the numbers of their rows."""
-    ends = np.cumsum(rows).tolist()
+    ends = list(accumulate(rows))
     starts = [0, *ends[:-1]]
     if len(outputs) == 1:
         ((name, array),) = outputs.items()

@@ -17,6 +17,8 @@ from serving.accelerators import catalog
 from serving.accelerators.errors import AcceleratorError, Code
 
 MIB = 1 << 20
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8
+LARGE = 256 << 10
 SIGNS = (
     "bad_alloc",
     "cannot allocate memory",
@@ -56,6 +58,17 @@ def headroom() -> int:
     """Bytes that this process may still take."""
     line, _ = resource.getrlimit(resource.RLIMIT_DATA)
     return 1 << 60 if line == resource.RLIM_INFINITY else max(0, line - held())
+
+
+def settle() -> None:
+    """Have large blocks mapped each by itself, so that they leave the process when they are freed: before a framework's import.
+
+    glibc learns otherwise to keep blocks of up to 32 MiB in the heap, where what is freed below what is not stays mapped, and
+    counts. [man 3 mallopt, M_MMAP_THRESHOLD]
+    """
+    library = ctypes.CDLL(None)
+    library.mallopt(M_MMAP_THRESHOLD, LARGE)
+    library.mallopt(M_ARENA_MAX, 2)
 
 
 def trim() -> None:

@@ -26,6 +26,7 @@ WARM = (
 
 def prepare(host: Host) -> None:
     """Import MXNet with so many threads a pass, and make a first pass, which starts them."""
+    memory.settle()
     settings.put("OMP_NUM_THREADS", str(host.threads))
     mx = import_mxnet()
     symbol = mx.sym.load_json(WARM)

@@ -139,7 +139,7 @@ class ExactModel:
         """Bytes that a graph for these inputs takes, and hardly ever more."""
         given = {name: array.shape for name, array in inputs.items()}
         values = mxnet_files.need(self._symbol, {**self._shapes(), **given}, self._is_numpy)
-        return 2 * self._weights + 3 * values // 2 + len(self._args) * PRIMITIVE + BASE
+        return int(2 * self._weights + 1.5 * values) + len(self._args) * PRIMITIVE + BASE
 
     def _bind(self, inputs: Inputs) -> PlainExecutor:
         mx = import_mxnet()

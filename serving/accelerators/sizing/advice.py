@@ -45,9 +45,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Advice:
-    """What is recommended for a model: a type of each generation, None where the largest is too small."""
+    """What is recommended for a model: a type of each generation, None where the largest is too small.
 
-    estimate: int
+    `estimate` is None where there is none: of a SavedModel.
+    """
+
+    estimate: int | None
     need: int
     types: dict[int, AcceleratorType | None]
     call: Call | None = None
@@ -72,7 +75,8 @@ class Advice:
 
     def lines(self) -> list[str]:
         """For people."""
-        told = [f"estimate {megabytes(self.estimate)}, measured {megabytes(self.need)}"]
+        guess = "" if self.estimate is None else f"estimate {megabytes(self.estimate)}, "
+        told = [f"{guess}measured {megabytes(self.need)}"]
         for generation, kind in self.types.items():
             if kind is None:
                 told.append(
@@ -85,7 +89,7 @@ class Advice:
         return told + ([self.call.verdict] if self.call else [])
 
 
-def advise(estimate: int, need: int, call: Call | None = None) -> Advice:
+def advise(estimate: int | None, need: int, call: Call | None = None) -> Advice:
     """The advice for a measured need."""
     wanted = need / (1 - SPARE)
     return Advice(estimate, need, {generation: catalog.smallest(wanted, generation) for generation in GENERATIONS}, call)

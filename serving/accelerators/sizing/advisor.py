@@ -39,8 +39,10 @@ class Ways:
 
 def advise(candidate: Candidate, ways: Ways, say: Callable[[str], None] = lambda _: None) -> Advice:
     """The advice for a model. AcceleratorError where it cannot be run."""
-    estimate, _ = measured.estimate(candidate)
-    say(f"estimated {advice.megabytes(estimate)}; running it in a process of its own")
+    guess = measured.estimate(candidate)
+    estimate = guess[0] if guess else None
+    told = "no estimate of a SavedModel" if estimate is None else f"estimated {advice.megabytes(estimate)}"
+    say(f"{told}; running it in a process of its own")
     found = measured.measure(candidate, Setting(ways.threads))
     given = advice.advise(estimate, found.need)
     if ways.is_proved and given.best is not None:

@@ -120,12 +120,16 @@ def _layers(graph: Mapping[str, Any], every: Shapes) -> Iterator[Layer]:
 
 
 def _convolution(node: Node, shapes: list[Shape], source: str, every: Shapes, is_folded: bool) -> Layer:
-    """One that reads what is in another order, or may want another order than the one before: those of single pixels do."""
+    """One that reads what is in another order, or may want another than the one before.
+
+    Those of single pixels do; so do those whose channels fill no blocks, for which oneDNN takes its plain kernels.
+    """
     read, weight = shapes
     attrs = _attributes(node)
     is_depthwise = int(attrs.get("num_group", 1)) > 1 and weight[1:2] == (1,)
     is_pointwise = prod(_numbers(attrs.get("kernel", "()"))) == 1 and not is_depthwise
-    is_moved = is_pointwise or source not in ORDERED
+    is_uneven = any(channels % BLOCK for channels in (*read[1:2], *weight[:1]))
+    is_moved = is_pointwise or is_uneven or source not in ORDERED
     del every
     return Layer(_filled(weight), WIDTH * prod(read) * is_moved, 0, is_folded)
 

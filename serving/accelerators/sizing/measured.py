@@ -26,8 +26,6 @@ from serving.models.signature import Signature
 
 Shapes = Mapping[str, tuple[int, ...]]
 SECONDS = 600
-TENSORFLOW_FIXED, TENSORFLOW_FACTOR = 48 << 20, 2.2
-"""Of a SavedModel: what the first pass takes besides, and how often its variables lie in memory."""
 
 
 @dataclass(frozen=True)
@@ -123,12 +121,13 @@ def _sizes(signature: Signature, batch: int, given: Shapes) -> Shapes:
     return found
 
 
-def estimate(candidate: Candidate) -> tuple[int, Mapping[str, int]]:
-    """Bytes that the model is estimated to take, and what for; ModelError or AcceleratorError where it is none."""
+def estimate(candidate: Candidate) -> tuple[int, Mapping[str, int]] | None:
+    """Bytes that the model is estimated to take, and what for; AcceleratorError where its graph does not take the inputs.
+
+    None of a SavedModel: its files do not say what its passes take, which was 1 to 22 times as much, so it is measured alone.
+    """
     if candidate.framework == TENSORFLOW:
-        variables = candidate.artifact.size
-        parts = {"variables": int(TENSORFLOW_FACTOR * variables), "fixed": TENSORFLOW_FIXED}
-        return sum(parts.values()), parts
+        return None
     with _placed(candidate.artifact) as folder:
         answer = _asked("estimate", candidate, folder, Setting())
     return int(answer["total"]), answer["parts"]

@@ -54,3 +54,11 @@ def test_the_advice_is_an_object_with_its_call() -> None:
     found = advice.advise(12, 34, Call(1.0, 0.25)).as_object()
     assert (found["estimate"], found["need"], found["call"]["local"], found["call"]["added"]) == (12, 34, 1.0, 0.25)
     assert found["call"]["speedup"] == pytest.approx(4 / 3)
+
+
+def test_a_model_without_an_estimate_is_advised_by_its_measurement() -> None:
+    """As SavedModels are: no number is made up."""
+    found = advice.advise(None, GIB)
+    assert found.as_object()["estimate"] is None
+    assert found.lines()[0] == "measured 1,074 MB"
+    assert found.best is not None
