@@ -15,7 +15,7 @@ from serving.accelerators import catalog
 from serving.accelerators.catalog import AcceleratorType
 from serving.errors import StartError
 
-ENGINES = ("auto", "mxnet", "onnxruntime")
+ENGINES = ("auto", "mxnet")
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--type", default=catalog.DEFAULT, help="the size (`ei accelerator types` lists them) [%(default)s]")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on, or unix:PATH [%(default)s]")
     parser.add_argument("--port", type=int, default=8500, help="the port [%(default)s]")
-    parser.add_argument(
-        "--engine", choices=ENGINES, default="auto", help="what runs MXNet artifacts [mxnet; on a GPU onnxruntime]"
-    )
+    parser.add_argument("--engine", choices=ENGINES, default="auto", help="what runs MXNet artifacts [mxnet]")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where passes run [%(default)s]")
     parser.add_argument("--threads", type=int, default=0, help="threads of a pass [the cores of the cgroup quota]")
     parser.add_argument("--max-batch", type=int, default=1 << 10, help="rows that calls are stacked to; 1: each by itself")

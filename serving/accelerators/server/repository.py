@@ -29,7 +29,6 @@ IDLE_SECONDS = 60.0
 """A model that nobody has called for this long makes room for another: whoever still has it sends it again."""
 FLOOR_BYTES = 30 << 20
 BACKENDS = {"mxnet": MXNET, "tensorflow": TENSORFLOW, "tensorflow_savedmodel": TENSORFLOW, "tensorflow_graphdef": TENSORFLOW}
-ONNX_MODEL = "1/model.onnx"
 
 
 class Repository:
@@ -135,13 +134,9 @@ class Repository:
 
     def _frameworks(self, artifact: Artifact) -> tuple[str, ...]:
         """The engines to try, in order."""
-        if ONNX_MODEL in artifact.files:
-            return ("onnxruntime",)
         if artifact.framework == TENSORFLOW:
             return ("tensorflow",)
-        if self._options.engine == "auto":
-            return ("onnxruntime", "mxnet") if self._options.device == "cuda" else ("mxnet",)
-        return (self._options.engine,)
+        return ("mxnet",)
 
     async def _admit(self, needs: int, about: str) -> None:
         """Make room, by models that nobody uses; RESOURCE_EXHAUSTED where there is none."""
@@ -216,6 +211,6 @@ def _config(text: str) -> dict[str, Any]:
 
 
 def _guess(files: dict[str, bytes]) -> str | None:
-    if SYMBOL in files or ONNX_MODEL in files:
+    if SYMBOL in files:
         return MXNET
     return TENSORFLOW if any(name.startswith((SAVED_MODEL, GRAPH_DEF)) for name in files) else None
