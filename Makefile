@@ -1,7 +1,7 @@
 # Every target is a line or two, so that people and CI run the same thing. `make help` lists them.
 
 .DEFAULT_GOAL := check
-.PHONY: help env demo demo-tf demo-onnx demo-accelerator test test-full test-gpu check lint types unit contract integration \
+.PHONY: help env demo demo-tf demo-onnx demo-accelerator test test-full check lint types unit contract integration \
         conformance docker-test fuzz bench bench-tf fmt lock protocol build run size docs clean dev
 
 VENV    := .venv
@@ -101,9 +101,6 @@ test: dev $(VENV)/.peers ## check and every suite, Docker's beside the others; f
 
 test-full: test $(VENV)/.torch $(VENV)/.triton ## the same and what needs PyTorch or Triton
 	@$(PYTEST) tests/outside/torch_models.py tests/outside/triton_peer.py
-
-test-gpu: dev ## the accelerator's engines on this machine's GPU
-	@$(PYTEST) tests/gpu
 
 # --- what a change runs
 

@@ -1,7 +1,7 @@
 """The sizes of an accelerator, by the names that Elastic Inference gave them.
 
-TFLOPS are AWS's figures of AWS's hardware, kept to choose a type by; what a host of ours gives is measured
-(`ei accelerator measure`). Memory is enforced. [Elastic Inference developer guide, "Elastic Inference basics"; Amazon
+TFLOPS are AWS's figures of AWS's hardware, kept to choose a type by, and no promise of a host of ours.
+Memory is enforced. [Elastic Inference developer guide, "Elastic Inference basics"; Amazon
 SageMaker developer guide, "Elastic Inference"]
 """
 
