@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from serving.accelerators.catalog import AcceleratorType
 
 WHOSE = (
-    "TFLOPS are AWS's figures of AWS's hardware, kept as a scale to choose by; `ei accelerator measure` says what a host of yours\n"
-    "gives. Memory is enforced: a model, its parameters and its passes get that much and no more."
+    "TFLOPS are AWS's figures of AWS's hardware, kept as a scale to choose by, and no promise of a host of yours.\n"
+    "Memory is enforced: a model, its parameters and its passes get that much and no more."
 )
 HEADS = ("type", "FP32 TFLOPS", "FP16 TFLOPS", "memory")
 
