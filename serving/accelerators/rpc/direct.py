@@ -118,13 +118,14 @@ class DirectChannel:
                 self._resting.pop().close()
 
     def _connect(self, end: float) -> Wire:
-        wire = None
         try:
             wire = Wire(self._socket(max(min(end - time.monotonic(), CONNECT_SECONDS), 1e-3)), self._target.address)
-            wire.greet(min(end, time.monotonic() + CONNECT_SECONDS))
-        except (OSError, Broken, ConnectionFault) as error:
-            if wire is not None:
+            try:
+                wire.greet(min(end, time.monotonic() + CONNECT_SECONDS))
+            except BaseException:
                 wire.close()
+                raise
+        except (OSError, Broken, ConnectionFault) as error:
             raise self._unreachable("no answer in time" if isinstance(error, TimeoutError) else str(error)) from None
         return wire
 

@@ -258,6 +258,8 @@ class Wire:
 
     def _data(self, flags: int, number: int, length: int, start: int, deadline: float) -> int:
         """A DATA frame, the rest of it received where it belongs: where the buffer goes on."""
+        if not self._settled or not number:
+            raise ConnectionFault(Fault.PROTOCOL_ERROR, "a DATA frame where none may be")
         self._received += length
         if self._received > CONNECTION_WINDOW // 2:
             self._send([frames.window_update(0, self._received)], deadline)

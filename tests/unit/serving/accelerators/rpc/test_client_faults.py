@@ -209,6 +209,18 @@ def test_broken_connections(kind: str, name: str) -> None:
         assert bytes(channel.call("/t/Echo", [b"on"], 20)) == b"on"
 
 
+def test_data_before_settings(kind: str) -> None:
+    """A server that begins with data instead of its settings fails the call, and its connection is closed."""
+
+    def script(peer: Raw) -> None:
+        peer.send(frames.frame(frames.DATA, 0, 0, b"\0\xff\xff\xff\xff"))
+        while peer.next() is not None:
+            pass
+
+    with Scripted(script) as server, calling(kind, server.address) as channel:
+        assert fails(channel).code == Code.UNAVAILABLE
+
+
 def leaving(*parts: bytes) -> Script:
     """A script that takes a call and says that it was not looked at."""
 
