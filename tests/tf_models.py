@@ -41,6 +41,13 @@ DTYPES = (
 
 
 @functools.cache
+def copied(folder: Path, *names: str) -> Path:
+    """The folder, with copies of these models in it: a model directory of several."""
+    for name in names:
+        shutil.copytree(models() / name, folder / name)
+    return folder
+
+
 def models() -> Path:
     """The folder that holds all of these models, NAME/VERSION each; built where it is not there yet. Nobody may write to it."""
     stamp = hashlib.sha256(Path(__file__).read_bytes() + importlib.metadata.version("tensorflow-cpu").encode()).hexdigest()[:16]

@@ -10,37 +10,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from time import perf_counter
 
 from serving import settings as knobs
-from serving.accelerators.client import CALL_SECONDS, Accelerator
+from serving.accelerators.client import Accelerator
 from serving.accelerators.errors import AcceleratorError, Undetected
 from serving.accelerators.rpc.target import Target
-from serving.invocation import Inputs, Outputs
 from serving.settings import Settings
 
 CLIENT_VERSION = "1.9.1-ei"
 """What the banner says of the client: the MXNet version whose scripts it runs."""
 
 
-class Counted(Accelerator):
-    """An accelerator that keeps the seconds that its inferences took, beside their number."""
-
-    seconds = 0.0
-
-    def infer(self, name: str, inputs: Inputs, outputs: Sequence[str] = (), timeout: float = CALL_SECONDS) -> Outputs:
-        """One pass of a loaded model."""
-        begin = perf_counter()
-        try:
-            return super().infer(name, inputs, outputs, timeout)
-        finally:
-            self.seconds += perf_counter() - begin
-
-
-_opened: list[Counted] = []
+_opened: list[Accelerator] = []
 
 
 def used() -> tuple[int, float]:
@@ -58,9 +41,9 @@ def targets(settings: Settings) -> tuple[Target, ...]:
     )
 
 
-def is_declared(settings: Settings) -> bool:
-    """Whether the user says that there is an accelerator, so that a start without one fails."""
-    return bool(settings.accelerators) or settings.accelerator_present
+def ordinal(device: str) -> int:
+    """The number of a device, `eia:n`."""
+    return int(device.partition(":")[2])
 
 
 def visible(settings: Settings) -> tuple[Accelerator, ...]:
@@ -72,7 +55,7 @@ def visible(settings: Settings) -> tuple[Accelerator, ...]:
 def _visible(found: tuple[Target, ...], wanted: tuple[str, ...] | None, process: int) -> tuple[Accelerator, ...]:
     """Once for each process: connections do not survive a fork."""
     chosen = found if wanted is None else [_chosen(found, entry) for entry in wanted]
-    opened = tuple(Counted(target, ordinal) for ordinal, target in enumerate(chosen))
+    opened = tuple(Accelerator(target, number) for number, target in enumerate(chosen))
     _opened.extend(opened)
     return opened
 

@@ -62,6 +62,8 @@ class Accelerator:
         self.target, self.ordinal = target, ordinal
         self.calls = 0
         """Inferences answered: what tells a user whether it is used at all."""
+        self.seconds = 0.0
+        """What inferences took, those that failed too."""
         self._channel: Channel | None = None
         self._lock = threading.Lock()
 
@@ -107,7 +109,7 @@ class Accelerator:
         members = 1 if self.target.is_plain_host or self.target.path else MOST_MEMBERS
         ready = loads = 0
         while ready < members:
-            if self._has(artifact.name, min(timeout, CONNECT_SECONDS)):
+            if self.has(artifact.name, min(timeout, CONNECT_SECONDS)):
                 ready += 1
                 continue
             if loads == 2 * members:
@@ -117,7 +119,7 @@ class Accelerator:
             self._load(artifact, end - time.monotonic())
             ready, loads = members == 1, loads + 1
 
-    def _has(self, name: str, timeout: float) -> bool:
+    def has(self, name: str, timeout: float) -> bool:
         """Whether a server says that the model is ready there; one that knows only models of its own may answer NOT_FOUND."""
         request = message("ModelReadyRequest")(name=name)
         try:
@@ -144,10 +146,14 @@ class Accelerator:
 
     def infer(self, name: str, inputs: Inputs, outputs: Sequence[str] = (), timeout: float = CALL_SECONDS) -> Outputs:
         """One pass of a loaded model: all outputs, or those that are asked for. The arrays are read-only views of the reply."""
-        pieces = tensors.request(name, inputs, outputs)
-        reply = _tried_twice(lambda: self.channel.call(INFER, pieces, timeout))
-        self.calls += 1
-        return tensors.read_response(reply)
+        began = time.perf_counter()
+        try:
+            pieces = tensors.request(name, inputs, outputs)
+            reply = _tried_twice(lambda: self.channel.call(INFER, pieces, timeout))
+            self.calls += 1
+            return tensors.read_response(reply)
+        finally:
+            self.seconds += time.perf_counter() - began
 
     def call(self, method: str, request: Any, timeout: float) -> Any:
         """Any unary method of the protocol: message in, message out."""

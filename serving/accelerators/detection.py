@@ -90,7 +90,7 @@ def detect(settings: Settings) -> tuple[Found, ...]:
 
 
 def _ordinal(device: str) -> int | None:
-    return int(device.partition(":")[2]) if device != "cpu" else None
+    return attached.ordinal(device) if device != "cpu" else None
 
 
 def _ask(settings: Settings) -> dict[str, Any]:

@@ -71,6 +71,11 @@ class Undetected(AcceleratorError):
         super().__init__(Code.UNAVAILABLE, f"{UNDETECTED}: {why}")
 
 
+def unreachable(address: str, why: str) -> AcceleratorError:
+    """Nobody answers at an address."""
+    return AcceleratorError(Code.UNAVAILABLE, f"{UNDETECTED}: {address} cannot be reached: {why}"[:400])
+
+
 def one_line(text: str) -> str:
     """A message without line breaks or other control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -11,7 +11,6 @@ import time
 from serving.accelerators import attached
 from serving.accelerators.artifact import Artifact
 from serving.accelerators.errors import UNDETECTED, AcceleratorError, Code, Undetected
-from serving.accelerators.protocol.messages import message
 from serving.settings import Settings
 
 log = logging.getLogger("ei.accelerators")
@@ -29,7 +28,7 @@ class Watch:
 
     def __init__(self, settings: Settings, artifact: Artifact | None) -> None:
         self._settings, self._artifact = settings, artifact
-        self._ordinal = int(settings.device.partition(":")[2])
+        self._ordinal = attached.ordinal(settings.device)
         self._lost: float | None = None
         self._said = False
 
@@ -48,10 +47,8 @@ class Watch:
         accelerator = attached.visible(self._settings)[self._ordinal]
         if not accelerator.is_ready(ANSWER_SECONDS):
             raise AcceleratorError(Code.UNAVAILABLE, f"{accelerator.target.address} says that it is not ready")
-        if self._artifact is not None:
-            ready = message("ModelReadyRequest")(name=self._artifact.name)
-            if not accelerator.call("ModelReady", ready, ANSWER_SECONDS).ready:
-                accelerator.send(self._artifact, GRACE_SECONDS)
+        if self._artifact is not None and not accelerator.has(self._artifact.name, ANSWER_SECONDS):
+            accelerator.send(self._artifact, GRACE_SECONDS)
 
     def _missed(self, error: AcceleratorError) -> AcceleratorError | None:
         now = time.monotonic()

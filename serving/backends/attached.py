@@ -65,7 +65,7 @@ class AttachedModel:
     @property
     def accelerator(self) -> Accelerator:
         """The accelerator of its device, for this process; Undetected where there is none of that number."""
-        ordinal, found = int(self.device.partition(":")[2]), attached.visible(self._settings)
+        ordinal, found = attached.ordinal(self.device), attached.visible(self._settings)
         if ordinal >= len(found):
             raise Undetected(f"EI_DEVICE is {self.device}, and there are {len(found)}: ordinals count from 0")
         return found[ordinal]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import mmap
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ import numpy as np
 from serving.accelerators.errors import AcceleratorError, Code
 from serving.errors import DeadlineExceeded, Overloaded, PayloadTooLarge
 from serving.execution.base import RETRY_HINT, Nobody, Sink
-from serving.execution.inline import LAZY_BYTES
+from serving.execution.inline import own_memory
 from serving.handlers.default_service import split
 from serving.invocation import Inputs, Outputs, Reply, Request, Service, failure
 from serving.telemetry.record import Recorder
@@ -126,7 +125,7 @@ class Attached:
         if self._held + length > self._limits.held:
             raise Overloaded("too many bytes of requests are held: try again in a second")
         self._held += length
-        return memoryview(bytearray(length) if length < LAZY_BYTES else mmap.mmap(-1, length))
+        return own_memory(length)
 
     def release(self, body: memoryview) -> None:
         """Give back a body that no request was made of, or whose request is answered."""

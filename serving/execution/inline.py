@@ -23,6 +23,11 @@ QUEUE_SIZE = 1024
 """Invocations that may wait for one turn of the loop, unless set: a turn of them takes a tiny model a few milliseconds."""
 
 
+def own_memory(length: int) -> memoryview:
+    """Memory for a body; large ones take pages as their bytes come, not when they are announced."""
+    return memoryview(bytearray(length) if length < LAZY_BYTES else mmap.mmap(-1, length))
+
+
 class Inline:
     """Runs the line for what gathered since the loop's last turn."""
 
@@ -41,8 +46,8 @@ class Inline:
         return bool(self._pending or self._streams)
 
     def allocate(self, length: int) -> memoryview:
-        """Memory of the process' own; large bodies take pages as their bytes come, not when they are announced."""
-        return memoryview(bytearray(length) if length < LAZY_BYTES else mmap.mmap(-1, length))
+        """Memory of the process' own."""
+        return own_memory(length)
 
     def release(self, body: memoryview) -> None:
         """Nothing to do: the memory goes with its last user."""

@@ -79,7 +79,7 @@ class AttachedModel:
         settings = self._settings
         rows = {"rows": "independent"} if settings.tfs_batching else {}
         asked = artifacts.of(self.directory, Ask(signature), settings.accelerator_batch, shapes="any", **rows)
-        accelerator = attached.number(int(settings.device.partition(":")[2]), settings)
+        accelerator = attached.number(attached.ordinal(settings.device), settings)
         remote = accelerator.load(asked, settings.startup_timeout)
         self.signatures[signature] = _settled(self.signatures[signature], remote)
         self._remotes[signature] = remote

@@ -18,17 +18,10 @@ Start = Callable[..., Server]
 JSON = ("Content-Type", "application/json")
 
 
-def directory(folder: Path, *names: str) -> Path:
-    """A model directory with these models."""
-    for name in names:
-        shutil.copytree(tf_models.models() / name, folder / name)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """half_plus_three and half."""
-    return directory(tmp_path_factory.mktemp("models"), "half", "half_plus_three")
+    return tf_models.copied(tmp_path_factory.mktemp("models"), "half", "half_plus_three")
 
 
 def test_answers_and_an_orderly_end(start: Start, models: Path, placement: str) -> None:
@@ -48,7 +41,7 @@ def test_answers_and_an_orderly_end(start: Start, models: Path, placement: str) 
 
 def test_the_placement_is_measured_in_a_child(start: Start, models: Path) -> None:
     """A small model is served inline, which a child found out: the process that forks has no thread but its own."""
-    server = start(directory(models.parent / "small", "half"))
+    server = start(tf_models.copied(models.parent / "small", "half"))
     assert "placement inline (a warm pass takes" in server.logged()
     assert len(list(Path(f"/proc/{server.process.pid}/task").iterdir())) == 1
     assert len(server.children()) == 2
@@ -87,7 +80,7 @@ def test_models_that_cannot_be_loaded(
     start: Start, tmp_path: Path, placement: str, name: str, change: Callable[[Path], None] | None, message: str
 ) -> None:
     """A model that lacks an op, its variables or its tag ends the start with one message that says so, and no traceback."""
-    folder = directory(tmp_path, name)
+    folder = tf_models.copied(tmp_path, name)
     if name == "half_plus_three":
         shutil.rmtree(folder / name / "00000124")
     if change is not None:
@@ -100,7 +93,7 @@ def test_models_that_cannot_be_loaded(
 
 def test_a_broken_model_beside_others(start: Start, tmp_path: Path) -> None:
     """Of several models the broken one alone answers with an error, which says why."""
-    server = start(directory(tmp_path, "half", "unknown_op"), SAGEMAKER_TFS_DEFAULT_MODEL_NAME="half")
+    server = start(tf_models.copied(tmp_path, "half", "unknown_op"), SAGEMAKER_TFS_DEFAULT_MODEL_NAME="half")
     assert server.ask(json.dumps({"instances": [[2.0] * 64]}), JSON).status == 200
     broken = server.ask("{}", JSON, ("X-Amzn-SageMaker-Custom-Attributes", "tfs-model-name=unknown_op"))
     assert (broken.status, "could not be loaded" in broken.json["error"]) == (500, True)
@@ -109,7 +102,7 @@ def test_a_broken_model_beside_others(start: Start, tmp_path: Path) -> None:
 
 def test_a_load_that_takes_too_long(start: Start, tmp_path: Path) -> None:
     """A child that does not come to an end is ended with the start, by SAGEMAKER_STARTUP_TIMEOUT."""
-    folder = directory(tmp_path, "half")
+    folder = tf_models.copied(tmp_path, "half")
     (folder / "code").mkdir()
     (folder / "code" / "inference.py").write_text("import time\n\ntime.sleep(1000)\n")
     server = start(folder, ready=False, SAGEMAKER_STARTUP_TIMEOUT="2")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,10 +66,7 @@ def on_examples(kind: Any, signature: str, *values: float) -> Any:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model directory of several models."""
-    folder = tmp_path_factory.mktemp("models")
-    for name in SERVED:
-        shutil.copytree(tf_models.models() / name, folder / name)
-    return folder
+    return tf_models.copied(tmp_path_factory.mktemp("models"), *SERVED)
 
 
 @pytest.fixture(scope="module", params=["inline", "pool"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,10 +32,7 @@ Plain = dict[str, tuple[str, tuple[int, ...], Any]]
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that takes and gives every dtype, and one that computes."""
-    folder = tmp_path_factory.mktemp("models")
-    for name in ("dtypes", "half_plus_three"):
-        shutil.copytree(tf_models.models() / name, folder / name)
-    return folder
+    return tf_models.copied(tmp_path_factory.mktemp("models"), "dtypes", "half_plus_three")
 
 
 @pytest.fixture(scope="module")

@@ -33,8 +33,7 @@ MakeModel = Callable[..., Path]
 
 def model_directory(folder: Path, script: str, own: dict[str, str] | None = None) -> Path:
     """half_plus_three, `add` and `half` under a script for all of them, and scripts of single models."""
-    for name in ("half_plus_three", "add", "half"):
-        shutil.copytree(tf_models.models() / name, folder / name)
+    tf_models.copied(folder, "half_plus_three", "add", "half")
     for place, name in {"": script, **(own or {})}.items():
         (folder / place / "code").mkdir()
         shutil.copy(SCRIPTS / f"{name}.py", folder / place / "code" / "inference.py")

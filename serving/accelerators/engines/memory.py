@@ -32,12 +32,12 @@ SIGNS = (
 
 def held(pid: int | None = None) -> int:
     """Bytes that count against the limit: a process' private writable memory (VmData)."""
-    return _status("VmData", pid)
+    return status("VmData", pid)
 
 
 def resident(pid: int | None = None) -> int:
     """Bytes of it that are in use (RssAnon)."""
-    return _status("RssAnon", pid)
+    return status("RssAnon", pid)
 
 
 def limit(pid: int, size: int) -> None:
@@ -97,7 +97,8 @@ def megabytes(size: int) -> str:
     return f"{size / MIB:,.0f} MiB" if size >= 10 * MIB else f"{size / MIB:.1f} MiB"
 
 
-def _status(field: str, pid: int | None) -> int:
+def status(field: str, pid: int | None = None) -> int:
+    """A size that the kernel tells of a process, this one if none is named, in bytes (man 5 proc)."""
     for line in Path(f"/proc/{pid or 'self'}/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024

@@ -164,7 +164,7 @@ def _sizes(tensor: Tensor) -> tuple[int, ...]:
 def main() -> None:
     """Run an engine process: what the front starts."""
     parser = argparse.ArgumentParser(prog="engine")
-    parser.add_argument("framework", choices=("mxnet", "tensorflow", "onnxruntime"))
+    parser.add_argument("framework", choices=("mxnet", "tensorflow"))
     for name in ("socket", "memory", "size", "threads"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--device", default="cpu")

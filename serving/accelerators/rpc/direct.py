@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 
-from serving.accelerators.errors import UNDETECTED, AcceleratorError, Code
+from serving.accelerators.errors import AcceleratorError, Code, unreachable
 from serving.accelerators.rpc.channels import Buffer, Channel
 from serving.accelerators.rpc.frames import ConnectionFault
 from serving.accelerators.rpc.request_blocks import RequestBlocks
@@ -55,11 +55,11 @@ class DirectChannel:
             except Unprocessed as why:
                 self._put_back(wire)
                 if attempts == ATTEMPTS:
-                    raise self._unreachable(str(why)) from None
+                    raise unreachable(self._target.address, str(why)) from None
             except Broken as why:
                 wire.close()
                 if fresh or why.answered:
-                    raise self._unreachable(str(why)) from None
+                    raise unreachable(self._target.address, str(why)) from None
                 self._forget()  # its neighbours are as old
             except AcceleratorError:
                 self._put_back(wire)
@@ -126,7 +126,9 @@ class DirectChannel:
                 wire.close()
                 raise
         except (OSError, Broken, ConnectionFault) as error:
-            raise self._unreachable("no answer in time" if isinstance(error, TimeoutError) else str(error)) from None
+            raise unreachable(
+                self._target.address, "no answer in time" if isinstance(error, TimeoutError) else str(error)
+            ) from None
         return wire
 
     def _socket(self, seconds: float) -> socket.socket:
@@ -155,6 +157,3 @@ class DirectChannel:
             secured.close()
             raise OSError("it does not offer HTTP/2 over TLS")
         return secured
-
-    def _unreachable(self, why: str) -> AcceleratorError:
-        return AcceleratorError(Code.UNAVAILABLE, f"{UNDETECTED}: {self._target.address} cannot be reached: {why}"[:400])

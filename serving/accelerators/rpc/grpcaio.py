@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 
 from serving.accelerators.rpc.channels import Buffer
-from serving.accelerators.rpc.grpcio import OPTIONS, failed
+from serving.accelerators.rpc.grpcio import failed, opened
 from serving.accelerators.rpc.target import Target
 
 
@@ -19,7 +19,7 @@ class AwaitedChannel:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._metadata = [("authorization", f"Bearer {target.token}")] if target.token else None
-        self._channel = _open(target)
+        self._channel: grpc.aio.Channel = opened(grpc.aio, target)
         self._calls: dict[str, Any] = {}
         self._closing: asyncio.Task[None] | None = None
 
@@ -37,11 +37,3 @@ class AwaitedChannel:
     def close(self) -> None:
         """Close the channel, in a turn of the loop to come."""
         self._closing = asyncio.ensure_future(self._channel.close())
-
-
-def _open(target: Target) -> grpc.aio.Channel:
-    options = [*OPTIONS, *([("grpc.ssl_target_name_override", target.server_name)] if target.server_name else [])]
-    if target.ca is None:
-        return grpc.aio.insecure_channel(target.address, options=options)
-    roots = target.ca.read_bytes() if target.ca.name else None
-    return grpc.aio.secure_channel(target.address, grpc.ssl_channel_credentials(roots), options=options)

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from serving.accelerators.errors import UNDETECTED, AcceleratorError, Code
+from serving.accelerators.errors import AcceleratorError, Code, unreachable
 from serving.accelerators.rpc.channels import Buffer
 from serving.accelerators.rpc.target import Target
 
@@ -27,7 +27,7 @@ class GrpcChannel:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._metadata = (("authorization", f"Bearer {target.token}"),) if target.token else None
-        self._channel = _open(target)
+        self._channel: grpc.Channel = opened(grpc, target)
         self._calls: dict[str, Any] = {}
         self._lock = threading.Lock()
 
@@ -60,13 +60,14 @@ def failed(error: Any, target: Target) -> AcceleratorError:
     """gRPC's error as ours; that nobody answers has the phrase that users know."""
     code, details = Code(error.code().value[0]), error.details() or ""
     if code == Code.UNAVAILABLE:
-        return AcceleratorError(code, f"{UNDETECTED}: {target.address} cannot be reached: {details}"[:400])
+        return unreachable(target.address, details)
     return AcceleratorError(code, details or code.name)
 
 
-def _open(target: Target) -> grpc.Channel:
+def opened(library: Any, target: Target) -> Any:
+    """A channel of `grpc` or of `grpc.aio`; nothing is connected yet."""
     options = [*OPTIONS, *([("grpc.ssl_target_name_override", target.server_name)] if target.server_name else [])]
     if target.ca is None:
-        return grpc.insecure_channel(target.address, options=options)
+        return library.insecure_channel(target.address, options=options)
     roots = target.ca.read_bytes() if target.ca.name else None
-    return grpc.secure_channel(target.address, grpc.ssl_channel_credentials(roots), options=options)
+    return library.secure_channel(target.address, grpc.ssl_channel_credentials(roots), options=options)

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from serving.accelerators.errors import UNDETECTED, AcceleratorError, Code
+from serving.accelerators.errors import AcceleratorError, Code, unreachable
 from serving.accelerators.rpc.channels import Buffer
 from serving.accelerators.rpc.client_connection import ClientConnection, Unprocessed
 from serving.accelerators.rpc.request_blocks import RequestBlocks
@@ -188,8 +188,3 @@ class MultiplexedChannel:
         for ask in waiting:
             with suppress(Exception):
                 ask.finish(None, AcceleratorError(Code.CANCELLED, "the channel is closed"))
-
-
-def unreachable(address: str, why: str) -> AcceleratorError:
-    """Nobody answers there."""
-    return AcceleratorError(Code.UNAVAILABLE, f"{UNDETECTED}: {address} cannot be reached: {why}"[:400])

@@ -8,10 +8,14 @@ import signal
 import ssl
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from serving.accelerators.server import options as flags
 from serving.accelerators.server.options import Options
 from serving.errors import StartError
+
+if TYPE_CHECKING:
+    from serving.accelerators.server.repository import Repository
 
 log = logging.getLogger("ei.accelerator")
 GRACE_SECONDS, SWEEP_SECONDS = 20.0, 0.1
@@ -69,15 +73,11 @@ async def serve(options: Options) -> None:
     repository.close()
 
 
-async def _sweep(repository: object) -> None:
-    from serving.accelerators.server.repository import Repository
-
-    assert isinstance(repository, Repository)
+async def _sweep(repository: Repository) -> None:
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
-        now = asyncio.get_running_loop().time()
         for lane in list(repository.lanes.values()):
-            lane.sweep(now)
+            lane.sweep()
 
 
 def _tls(options: Options) -> ssl.SSLContext | None:

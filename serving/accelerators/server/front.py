@@ -39,7 +39,6 @@ class Front:
     def __init__(self, options: Options, repository: Repository) -> None:
         self._options, self._repository = options, repository
         self._loop = asyncio.get_running_loop()
-        self._streams: dict[Call, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._methods: dict[str, Callable[[Any], Awaitable[Any]]] = {
             name: getattr(self, f"_{_snake(name)}")
@@ -59,7 +58,7 @@ class Front:
             self._infer(call, body)
             return
         if call.path == STREAM:
-            self._infer(Part(self._streams.setdefault(call, Stream(call))), body)
+            self._infer(Part(self._stream(call)), body)
             return
         task = self._loop.create_task(self._answer(call, body))
         self._tasks.add(task)
@@ -67,13 +66,19 @@ class Front:
 
     def half_closed(self, call: Call) -> None:
         """The client has said the last word of a stream."""
-        stream = self._streams.pop(call, None) or Stream(call)
+        stream = self._stream(call)
         stream.is_said = True
         stream.end()
 
     def closed(self, call: Call) -> None:
-        """A stream has ended before it was answered."""
-        self._streams.pop(call, None)
+        """A stream has ended before it was answered: its calls see that it is cancelled."""
+
+    def _stream(self, call: Call) -> Stream:
+        """What is known of a stream, from its first message on."""
+        if call.state is None:
+            call.state = Stream(call)
+        stream: Stream = call.state
+        return stream
 
     def _infer(self, call: Call | Part, body: Buffer) -> None:
         try:

@@ -155,13 +155,12 @@ class Lane:
             self._planned = True
             self._loop.call_soon(self._pump)
 
-    def sweep(self, now: float) -> None:
-        """Answer calls whose deadline has passed while they waited, and forget those whose client has gone."""
+    def sweep(self) -> None:
+        """Take calls out of the queues that are over: their client has gone, or the connection has ended them at their deadline."""
         for model in self.models.values():
             if model.waiting:
-                over = lambda p: p.call.cancelled or (p.call.deadline is not None and p.call.deadline < now)  # noqa: E731
-                for pending in model.remove(over):
-                    fail(pending, AcceleratorError(Code.DEADLINE_EXCEEDED, "the deadline passed while the call waited"))
+                for pending in model.remove(lambda pending: pending.call.cancelled):
+                    fail(pending, AcceleratorError(Code.CANCELLED, "the call was over before its turn"))
 
     def _pump(self) -> None:
         self._planned = False

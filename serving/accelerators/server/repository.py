@@ -11,6 +11,7 @@ import json
 import logging
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from serving.accelerators import catalog
@@ -39,7 +40,6 @@ class Repository:
         self.lanes: dict[str, Lane] = {}
         self._options, self._shared = options, shared
         self._store = Store(options.store)
-        self._known: dict[str, Artifact] = {}
         self._lock = asyncio.Lock()
         self._loads = 0
 
@@ -78,23 +78,19 @@ class Repository:
             artifact = _artifact(files, parameters.get("config", ""))
             if store.is_digest(name) and artifact.name != name:
                 raise AcceleratorError(Code.INVALID_ARGUMENT, "the model's name is the digest of other files than these")
-            known = self._known.get(name)
-            if present is not None and present.state == READY and known is not None and known.name == artifact.name:
+            if present is not None and present.state == READY and present.folder.name == artifact.name:
                 return present
-            model = await self._load(name, artifact)
+            model = self.models[name] = await self._load(name, artifact)
             if present is not None:
                 await self._drop(present)
-            self.models[name] = model
-            self._known[name] = Artifact(artifact.framework, {}, artifact.max_batch, artifact.options)
-            self._known[name].__dict__["name"] = artifact.name  # the digest alone is kept, not the files
             return model
 
     async def unload(self, name: str) -> None:
         """Give a model's memory back; NOT_FOUND where it is not loaded."""
         async with self._lock:
-            await self._drop(self.find(name))
+            model = self.find(name)
             del self.models[name]
-            self._known.pop(name, None)
+            await self._drop(model)
 
     def close(self) -> None:
         """End the engines and delete the files."""
@@ -108,35 +104,25 @@ class Repository:
         loop = asyncio.get_running_loop()
         folder = await loop.run_in_executor(None, self._store.put, artifact)
         began = time.perf_counter()
-        most = min(artifact.max_batch, self._options.max_batch)
-        for framework in self._frameworks(artifact):
-            model = Model(name, framework, folder, (most, dict(artifact.options)))
-            self._loads += 1
-            model.key = f"{artifact.name}.{self._loads}"
-            lane = self.lanes.setdefault(framework, Lane(framework, self._options, self._shared))
-            try:
-                await lane.load(model, self._options.type.memory - self.used)
-            except AcceleratorError as error:
-                if error.code == Code.FAILED_PRECONDITION and framework == "onnxruntime" and self._options.engine == "auto":
-                    log.warning("%s: %s: the exact engine takes it", name[:16], error.message)
-                    continue
-                self._store.drop(artifact.name)
-                raise self._with_hint(error) from None
-            self._confine()
-            message = "loaded %s (%s, %s) in %.2f s: %d MB, %d of %d MB are free%s"
-            free = (self._options.type.memory - self.used) / 1e6
-            log.info(
-                message, name[:16], framework, self._options.device, time.perf_counter() - began, model.needs / 1e6,
-                free, self._options.type.memory / 1e6, f"; {model.report}" if model.report else "",
-            )  # fmt: skip
-            return model
-        raise AcceleratorError(Code.FAILED_PRECONDITION, "no engine takes the model")
-
-    def _frameworks(self, artifact: Artifact) -> tuple[str, ...]:
-        """The engines to try, in order."""
-        if artifact.framework == TENSORFLOW:
-            return ("tensorflow",)
-        return ("mxnet",)
+        model = Model(
+            name, artifact.framework, folder, (min(artifact.max_batch, self._options.max_batch), dict(artifact.options))
+        )
+        self._loads += 1
+        model.key = f"{artifact.name}.{self._loads}"
+        lane = self.lanes.setdefault(artifact.framework, Lane(artifact.framework, self._options, self._shared))
+        try:
+            await lane.load(model, self._options.type.memory - self.used)
+        except AcceleratorError as error:
+            self._forget(folder)
+            raise self._with_hint(error) from None
+        self._confine()
+        message = "loaded %s (%s, %s) in %.2f s: %d MB, %d of %d MB are free%s"
+        free = (self._options.type.memory - self.used) / 1e6
+        log.info(
+            message, name[:16], artifact.framework, self._options.device, time.perf_counter() - began, model.needs / 1e6,
+            free, self._options.type.memory / 1e6, f"; {model.report}" if model.report else "",
+        )  # fmt: skip
+        return model
 
     async def _admit(self, needs: int, about: str) -> None:
         """Make room, by models that nobody uses; RESOURCE_EXHAUSTED where there is none."""
@@ -147,8 +133,8 @@ class Repository:
             if model.waiting or time.monotonic() - model.used < IDLE_SECONDS:
                 continue
             log.info("unloading %s: idle for a minute, and its memory is needed", model.name[:16])
-            await self._drop(model)
             del self.models[model.name]
+            await self._drop(model)
         if needs > self._options.type.memory - self.used:
             raise self._with_hint(AcceleratorError(Code.RESOURCE_EXHAUSTED, f"the model needs {about}{needs / 1e6:,.0f} MB"))
 
@@ -163,10 +149,15 @@ class Repository:
         return AcceleratorError(error.code, f"{error.message}: {free}; {hint}")
 
     async def _drop(self, model: Model) -> None:
+        """Unload a model that is no longer among the others."""
         await self.lane(model).unload(model)
-        if not any(other is not model and other.folder == model.folder for other in self.models.values()):
-            self._store.drop(model.folder.name)
+        self._forget(model.folder)
         self._confine()
+
+    def _forget(self, folder: Path) -> None:
+        """Delete files, unless another model is made of them too."""
+        if not any(model.folder == folder for model in self.models.values()):
+            self._store.drop(folder.name)
 
     def _confine(self) -> None:
         """Let no engine grow by more than what is free: the memory is the accelerator's, not each framework's."""

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import tempfile
@@ -65,11 +64,6 @@ class Store:
 def is_digest(name: str) -> bool:
     """Whether a model's name says what its files are."""
     return DIGEST.fullmatch(name) is not None
-
-
-def safe(name: str) -> str:
-    """A folder's name for a model of any name."""
-    return name if is_digest(name) else hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
 
 
 def _check(name: str) -> None:

@@ -49,11 +49,6 @@ class Part:
         return self._stream.call.client
 
     @property
-    def deadline(self) -> float | None:
-        """The stream's own deadline."""
-        return self._stream.call.deadline
-
-    @property
     def cancelled(self) -> bool:
         """Whether nobody waits any more."""
         return self._stream.call.cancelled

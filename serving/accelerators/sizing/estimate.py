@@ -9,7 +9,7 @@
   + a fixed part                        the library's code, its kernels made while loading, some for each node
 
 Found by tracing every allocation of passes of the model zoo; `benchmarks/estimate.py` compares it with measured needs. It
-holds for a process whose heap keeps large blocks apart (`heap`).
+holds for a process whose heap keeps large blocks apart (`engines.memory.settle`).
 """
 
 from __future__ import annotations

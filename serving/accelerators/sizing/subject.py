@@ -23,7 +23,6 @@ from serving.accelerators.artifact import MXNET, PARAMS, SYMBOL
 from serving.accelerators.engines import memory
 from serving.accelerators.engines.base import Config, EngineModel, Host
 from serving.accelerators.errors import AcceleratorError, Code
-from serving.accelerators.sizing import heap
 from serving.errors import ServingError
 from serving.invocation import Array, Inputs
 from serving.models import params_file
@@ -62,7 +61,6 @@ def main() -> None:
 
 def _measured(asked: Mapping[str, Any]) -> dict[str, Any]:
     framework = importlib.import_module(f"serving.accelerators.engines.{asked['framework']}")
-    heap.keep_apart()
     framework.prepare(Host(asked["threads"]))
     if asked["framework"] == MXNET:
         _run_small(framework)
@@ -71,13 +69,13 @@ def _measured(asked: Mapping[str, Any]) -> dict[str, Any]:
     if asked["limit"]:
         memory.confine(asked["limit"])
     _forget_peak()
-    before, mapped = _status("VmRSS"), _status("VmData")
+    before, mapped = memory.status("VmRSS"), memory.status("VmData")
     model = framework.load(config)
     inputs = inputs or _of_signature(model.inputs, asked["batch"])
     times = _times(model, inputs, asked["passes"])
     return {
-        "peak": _status("VmHWM") - before,
-        "mapped": _status("VmData") - mapped,
+        "peak": memory.status("VmHWM") - before,
+        "mapped": memory.status("VmData") - mapped,
         "seconds": sorted(times)[len(times) // 2],
         "passes": len(times),
         "shapes": {name: list(array.shape) for name, array in inputs.items()},
@@ -146,11 +144,6 @@ def _forget_peak() -> None:
     """Let the peak begin here (man 5 proc, clear_refs)."""
     with suppress(OSError):  # then what the imports took is in the peak too
         Path("/proc/self/clear_refs").write_text("5")
-
-
-def _status(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(f"{field}:"))
 
 
 ANSWERS = {"measure": _measured, "estimate": _estimated}

@@ -39,10 +39,7 @@ X = np.array([[1.0], [2.0]], "float32")
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model directory of several models."""
-    folder = tmp_path_factory.mktemp("models")
-    for name in SERVED:
-        shutil.copytree(tf_models.models() / name, folder / name)
-    return folder
+    return tf_models.copied(tmp_path_factory.mktemp("models"), *SERVED)
 
 
 @pytest.fixture(scope="module")
