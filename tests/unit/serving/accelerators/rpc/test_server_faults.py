@@ -403,6 +403,7 @@ def test_floods(name: str, caplog: pytest.LogCaptureFixture) -> None:
 def test_a_peer_that_does_not_read() -> None:
     """A connection whose answers are not read is cut after a while; what it held is free again."""
     with served(limits=Limits(write_seconds=0.5)) as server, Raw(server.port) as peer, Raw(server.port) as other:
+        until(lambda: len(server.server.connections) == 2, "both are accepted")
         peer.send(frames.settings({frames.INITIAL_WINDOW_SIZE: (1 << 31) - 1}), frames.window_update(0, 1 << 30))
         for stream in range(1, 9, 2):
             peer.send(opening("/t/Big", stream), message(b"50000000", stream))
